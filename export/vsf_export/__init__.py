@@ -1,0 +1,1 @@
+"""Compiles trained vsframework generators for the machine beside the microscope."""

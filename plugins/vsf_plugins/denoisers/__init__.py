@@ -1,0 +1,1 @@
+"""What the background of a fluorescence patch is (the paper's denoising)."""

@@ -1,0 +1,46 @@
+"""The hooks of the built-in components: one room per step of the paper.
+
+Each collector imports its own rooms, so that ``vsf --help`` imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from vsframework import Component, hookimpl
+
+
+@hookimpl
+def vsf_registrars() -> Sequence[Component[Any]]:
+    from vsf_plugins.registrars import phase_correlation, sift_ransac
+
+    return [sift_ransac.COMPONENT, phase_correlation.COMPONENT]
+
+
+@hookimpl
+def vsf_detectors() -> Sequence[Component[Any]]:
+    from vsf_plugins.detectors import head_blob
+
+    return [head_blob.COMPONENT]
+
+
+@hookimpl
+def vsf_denoisers() -> Sequence[Component[Any]]:
+    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram
+
+    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT]
+
+
+@hookimpl
+def vsf_generators() -> Sequence[Component[Any]]:
+    from vsf_plugins.generators import pix2pix
+
+    return [pix2pix.PIX2PIX, pix2pix.PIX2PIX_PLUS_PLUS]
+
+
+@hookimpl
+def vsf_quantifiers() -> Sequence[Component[Any]]:
+    from vsf_plugins.quantifiers import dfi
+
+    return [dfi.COMPONENT]

@@ -1,0 +1,1 @@
+"""Numbers per cell (the paper's DFI)."""

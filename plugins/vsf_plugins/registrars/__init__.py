@@ -1,0 +1,1 @@
+"""Where an image lies in another (the paper's localisation)."""

@@ -1,0 +1,1 @@
+"""Stains to numbers that can be trusted, and the report."""

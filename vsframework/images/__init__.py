@@ -1,0 +1,1 @@
+"""Microscope images in and out: pixels with their channel names, pixel size and bit depth."""

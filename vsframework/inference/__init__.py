@@ -1,0 +1,1 @@
+"""Trained generators to stains."""

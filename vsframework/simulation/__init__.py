@@ -1,0 +1,1 @@
+"""Acridine-orange fields with known truth."""

@@ -1,0 +1,1 @@
+"""Conformance contracts for plugin authors: one class per kind of component."""

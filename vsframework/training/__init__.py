@@ -1,0 +1,1 @@
+"""Patches to trained generators (the paper's Fig. 2 d)."""
