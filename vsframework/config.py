@@ -117,8 +117,8 @@ class Experiment(Section):
     name: str = Field("experiment", description="Shown in the report.")
     output: str = Field("run", description="Run folder, relative to the experiment file.")
     data: DataSection
-    patches: PatchesSection = PatchesSection()  # type: ignore[call-arg]
-    split: SplitSection = SplitSection()  # type: ignore[call-arg]
+    patches: PatchesSection = PatchesSection()
+    split: SplitSection = SplitSection()
     registrar: Selection = Field(Selection(name="sift-ransac"), description="Finds a brightfield crop in its field.")
     alignment: Selection | None = Field(
         None, description="Registrar that aligns the fluorescence fields to the brightfield field; none if absent."
@@ -127,7 +127,7 @@ class Experiment(Section):
     denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
-    training: TrainingSection = TrainingSection()  # type: ignore[call-arg]
+    training: TrainingSection = TrainingSection()
 
     def tables(self) -> dict[str, Any]:
         """Give the resolved experiment as TOML tables (every default written out)."""

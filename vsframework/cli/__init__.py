@@ -50,7 +50,7 @@ class VerbGroup(click.Group):
         for plugin, command in registry().commands():
             name = command.name or ""
             if name in VERBS or name in offered:
-                plugin.problems.append(f"its command {name!r} is not added: another command has that name")
+                plugin.note(f"its command {name!r} is not added: another command has that name")
             else:
                 offered[name] = command
         return offered

@@ -1,0 +1,64 @@
+"""How files are grouped into fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vsframework import UsageError
+from vsframework.config import DataSection
+from vsframework.dataset.layouts import find_fields
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def test_channels_of_a_field_and_its_crops_come_together(tmp_path: Path) -> None:
+    touch(tmp_path, "d2/f1_BF.tif", "d1/f1_BF.tif", "d1/f1_dsDNA.tif", "d1/f1_ssDNA.tif", "d1/f10_BF.tif")
+    touch(tmp_path, "d1/crops/f1_c0.png", "d1/crops/f1_c1.png", "d1/notes.txt")
+    data = DataSection(root=".", crops="{donor}/crops/{field}_{cell}.png")
+    fields = find_fields(data, tmp_path)
+    assert [field.id for field in fields] == ["d1/f1", "d1/f10", "d2/f1"]
+    assert list(fields[0].stains) == ["dsDNA", "ssDNA"]
+    assert list(fields[0].crops) == ["c0", "c1"]
+    assert fields[1].stains == {}
+
+
+def test_a_star_stands_for_any_ending(tmp_path: Path) -> None:
+    touch(tmp_path, "S1/a_BF.png", "S1/a_dsDNA.tif", "S1/a_ssDNA.tif")
+    data = DataSection(root=".", pattern="{donor}/{field}_{channel}.*")
+    assert set(find_fields(data, tmp_path)[0].stains) == {"dsDNA", "ssDNA"}
+
+
+def test_field_names_may_hold_the_separator(tmp_path: Path) -> None:
+    touch(tmp_path, "S1/plate_2_BF.tif", "S1/plate_2_dsDNA.tif", "S1/plate_2_ssDNA.tif")
+    (found,) = find_fields(DataSection(root="."), tmp_path)
+    assert found.name == "plate_2"
+    assert len(found.stains) == 2
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "sentence"),
+    [
+        ((), {}, "the folder is empty"),
+        (("x/y_green.tif",), {}, "there are files like x/y_green.tif"),
+        (("d/f_BF.tif",), {"crops": "{donor}/crops/{cell}.png"}, "leave it out to detect cells"),
+        (("d/f_BF.tif", "d/crops/g_c.png"), {"crops": "{donor}/crops/{field}_{cell}.png"}, "finds no such field"),
+        (("d/f_BF.tif",), {"pattern": "{doner}/{field}_{channel}.tif"}, r"there is no \{doner\}"),
+        (("d/f_BF.tif", "d/f_BF.png"), {"pattern": "{donor}/{field}_{channel}.*"}, "are both BF of d/f"),
+    ],
+)
+def test_a_pattern_that_does_not_fit_says_what_is_there(tmp_path: Path, files, data, sentence: str) -> None:
+    touch(tmp_path, *files)
+    with pytest.raises(UsageError, match=sentence):
+        find_fields(DataSection(root=".", **data), tmp_path)
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"there is no folder .*nowhere"):
+        find_fields(DataSection(root="nowhere"), tmp_path / "nowhere")

@@ -1,0 +1,101 @@
+"""``vsf dataset``: build a dataset, say what is in it, draw it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from vsframework.cli.options import echo_json, experiment_argument, json_option, override_option
+
+if TYPE_CHECKING:
+    from vsframework.dataset import PatchDataset
+
+
+@click.group(name="dataset")
+def command() -> None:
+    """Turn raw fields into aligned, denoised patches."""
+
+
+@command.command()
+@experiment_argument
+@override_option
+@click.option("--force", is_flag=True, help="Build again even if it is up to date.")
+@json_option
+def build(experiment: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
+    """Build the dataset of an experiment into its run folder."""
+    from vsframework.dataset import PatchDataset
+    from vsframework.pipeline import Run
+
+    run = Run(experiment, overrides)
+    run.go("dataset", force, (lambda _: None) if as_json else click.echo)
+    _describe(PatchDataset.open(run.dataset_path), as_json)
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@json_option
+def info(folder: Path, as_json: bool) -> None:
+    """Say what a dataset holds: cells per donor, and why cells were rejected. FOLDER is a dataset or a run."""
+    _describe(open_dataset(folder), as_json)
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option("-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="PNG to write [FOLDER/montage.png].")
+@click.option("--count", default=24, show_default=True, type=click.IntRange(1, 400), help="How many cells.")
+@click.option("--seed", default=0, show_default=True, help="Which cells are drawn.")
+def montage(folder: Path, out: Path | None, count: int, seed: int) -> None:
+    """Draw cells of a dataset side by side. FOLDER is a dataset or a run."""
+    from vsframework.dataset.montage import write_montage
+
+    path = write_montage(open_dataset(folder), out or folder / "montage.png", count, seed)
+    click.echo(f"Montage: {path}")
+
+
+def open_dataset(folder: Path) -> PatchDataset:
+    """Open the dataset in `folder`, or the one of the run in `folder`."""
+    from vsframework.dataset import PatchDataset
+
+    inside = folder / "dataset"
+    return PatchDataset.open(inside if (inside / "dataset.json").exists() else folder)
+
+
+def _describe(dataset: PatchDataset, as_json: bool) -> None:
+    cells, main = dataset.cells, dataset.quantities[0]
+    accepted = dataset.accepted()
+    donors: list[dict[str, Any]] = [
+        {
+            "donor": donor,
+            "cells": len(group),
+            "accepted": int(group["accepted"].sum()),
+            "median": float(accepted.loc[accepted["donor"] == donor, main.name].median()),
+        }
+        for donor, group in cells.groupby("donor")
+    ]
+    reasons = cells.loc[~cells["accepted"], "reason"].value_counts()
+    if as_json:
+        summary = {
+            "path": str(dataset.path),
+            "simulated": bool(dataset.info.get("simulated")),
+            "hash": dataset.info["hash"],
+            "stains": dataset.stains,
+            "size": dataset.size,
+            "bit_depth": dataset.bit_depth,
+            "quantity": main.name,
+            "donors": [{**row, "median": None if row["median"] != row["median"] else row["median"]} for row in donors],
+            "rejected": {str(reason): int(count) for reason, count in reasons.items()},
+        }
+        echo_json(summary)
+        return
+    kind = "simulated" if dataset.info.get("simulated") else "not simulated"
+    click.echo(
+        f"{dataset.path}: {len(accepted)} patches of {dataset.size}x{dataset.size} px, {dataset.bit_depth} bit, {kind}"
+    )
+    click.echo(f"stains: {', '.join(dataset.stains)}; measured: {', '.join(item.name for item in dataset.quantities)}")
+    click.echo(f"{'donor':<12}{'cells':>8}{'accepted':>10}{'median ' + main.name:>14}")
+    for row in donors:
+        click.echo(f"{row['donor']:<12}{row['cells']:>8}{row['accepted']:>10}{row['median']:>14.4f}")
+    for reason, count in reasons.head(10).items():
+        click.echo(f"rejected {count}: {reason}")

@@ -1,0 +1,19 @@
+"""``vsf report``: the report of a run as one HTML file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command("report")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), help="Where to write it; without it, report.html in the run."
+)
+def command(run: Path, output: Path | None) -> None:
+    """Write the report of RUN, an evaluated run folder, as one HTML file that needs nothing else."""
+    from vsframework.evaluation.report import write_report
+
+    click.echo(str(write_report(run, output)))

@@ -1,0 +1,124 @@
+"""Brightfield crops with measured values and no fluorescence images: the layout of McCallum et al. 2019.
+
+Their files are ``img{idx}_{donor}_BF{field}_DFI_{DFI * 1e4}.jpg`` beside a table with the columns idx (unnamed), DFI,
+bad (red sum), good (green sum), sample (donor) and zimg_name (field). Rows are joined on idx: a listing by name puts
+img1000 before img101 and would mislabel nearly every cell.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from vsframework.config import Experiment
+from vsframework.dataset.cells import single_plane
+from vsframework.dataset.geometry import resize
+from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
+from vsframework.errors import UsageError, VsfError
+from vsframework.images import read_image
+from vsframework.interfaces import Quantity
+from vsframework.progress import track
+
+FILE_NAME = re.compile(
+    r"img(?P<idx>\d+)_(?P<donor>[^_]+)_BF(?P<field>\d+)_DFI_(?P<dfi>\d+)\.(jpg|jpeg|png|tiff?)", re.I
+)
+COLUMNS = {"DFI": "dfi", "good": "dsDNA_sum", "bad": "ssDNA_sum"}
+QUANTITIES = (
+    Quantity(name="dfi", unit="1", description="DNA fragmentation index, measured by the original study"),
+    Quantity(name="dsDNA_sum", unit="counts", description="integrated green intensity, measured by the original study"),
+    Quantity(name="ssDNA_sum", unit="counts", description="integrated red intensity, measured by the original study"),
+)
+
+
+def build_measured_crops(experiment: Experiment, folder: Path, out: Path) -> PatchDataset:
+    """Build a dataset of brightfield patches with measured values; `folder` is where the experiment file lies.
+
+    Raises
+    ------
+    UsageError
+        When the crops or the table are missing.
+    VsfError
+        When the table is not of the expected form.
+    """
+    root = folder / experiment.data.root
+    labels = read_labels(root / (experiment.data.labels or "DFIs.csv"))
+    paths = [(match, path) for path in sorted(root.glob("*")) if (match := FILE_NAME.fullmatch(path.name))]
+    if not paths:
+        raise UsageError(f"no file in {root} is named like img000_S1_BF000_DFI_1179.jpg (layout mccallum-crops)")
+    paths.sort(key=lambda pair: int(pair[0]["idx"]))
+    size, bit_depth = experiment.patches.size, 0
+    with PatchWriter(out, stains=experiment.data.stains, size=size, has_stains=False) as writer:
+        for match, path in track(paths, "Building the dataset"):
+            row: dict[str, Any] = {
+                "id": f"{match['donor']}/BF{match['field']}/img{match['idx']}",
+                "donor": match["donor"],
+                "field": f"BF{match['field']}",
+                "reason": "",
+            }
+            try:
+                row |= _measured(match.groupdict(), labels)
+                image = read_image(path)
+                if bit_depth and image.bit_depth != bit_depth:
+                    raise VsfError(f"it has {image.bit_depth} bits, the first crop {bit_depth}")
+                bit_depth = image.bit_depth
+                pixels = resize(single_plane(image, path.name), size)
+            except VsfError as error:
+                writer.add({**row, "reason": str(error)}, None)
+                continue
+            writer.add(row, Patch(brightfield=pixels[None]))
+        info = {
+            "simulated": False,
+            "fields": len({match["field"] for match, _ in paths}),
+            "experiment": experiment.tables(),
+        }
+        return writer.finish(info, QUANTITIES, bit_depth)
+
+
+def read_labels(path: Path) -> pd.DataFrame:
+    """Read the table of measured values, indexed by idx.
+
+    Raises
+    ------
+    UsageError
+        When there is no such file.
+    VsfError
+        When a column is missing, an idx stands twice, or DFI is not bad / (good + bad).
+    """
+    try:
+        table = pd.read_csv(path, index_col=0)
+    except FileNotFoundError:
+        raise UsageError(f"there is no table of measured values {path} (data.labels in the experiment file)") from None
+    except (OSError, ValueError) as error:
+        raise VsfError(f"{path} cannot be read as a table: {error}") from error
+    missing = {*COLUMNS, "sample", "zimg_name"} - set(table.columns)
+    if missing:
+        raise VsfError(f"{path} has no column {', '.join(sorted(missing))}")
+    if table.index.has_duplicates:
+        raise VsfError(f"{path} has the cell {table.index[table.index.duplicated()][0]} twice")
+    wrong = ~np.isclose(table["DFI"], table["bad"] / (table["good"] + table["bad"]), rtol=1e-6)
+    if wrong.any():
+        raise VsfError(f"{path}: DFI is not bad / (good + bad) for cell {table.index[wrong][0]}")
+    return table
+
+
+def _measured(name: Mapping[str, str], labels: pd.DataFrame) -> dict[str, float]:
+    """Look the cell up by idx, and make sure that name and row speak of the same cell."""
+    index = int(name["idx"])
+    if index not in labels.index:
+        raise VsfError(f"cell {index} is not in the table of measured values")
+    row: Mapping[Any, Any] = labels.loc[index].to_dict()
+    same = (
+        row["sample"] == name["donor"]
+        and row["zimg_name"] == f"BF{name['field']}"
+        and abs(float(row["DFI"]) * 1e4 - int(name["dfi"])) <= 1
+    )
+    if not same:
+        raise VsfError(
+            f"file name and table disagree on cell {index}: {row['sample']} {row['zimg_name']} {row['DFI']:.4f}"
+        )
+    return {quantity: float(row[column]) for column, quantity in COLUMNS.items()}

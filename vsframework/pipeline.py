@@ -1,0 +1,214 @@
+"""The stages of an experiment in order, each skipped while its inputs and configuration are the same."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import vsframework
+from vsframework.atomic import write_text
+from vsframework.config import Experiment, load_experiment, write_experiment
+from vsframework.errors import VsfError
+from vsframework.plugins import registry
+
+DATASET_SECTIONS = ("data", "patches", "registrar", "alignment", "detector", "denoiser", "quantifier")
+TRAINING_SECTIONS = ("split", "generator", "training")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of an experiment.
+
+    Attributes
+    ----------
+    name
+        As a person would say it.
+    output
+        What it leaves in the run folder; without it the stage runs again.
+    key
+        Everything the stage depends on, as JSON values; the stage runs again when this changes.
+    act
+        Does the work.
+    """
+
+    name: str
+    output: str
+    key: Callable[[], Mapping[str, Any]]
+    act: Callable[[], object]
+
+
+class Run:
+    """An experiment and the folder it runs in.
+
+    Parameters
+    ----------
+    file
+        The experiment file; the folder ``output`` lies beside it.
+    overrides
+        ``section.key=value``, as on the command line.
+    """
+
+    def __init__(self, file: Path, overrides: tuple[str, ...] = ()) -> None:
+        self.file = file
+        self.experiment: Experiment = load_experiment(file, overrides)
+        self.folder = file.parent
+        self.path = self.folder / self.experiment.output
+        self.dataset_path = self.path / "dataset"
+
+    # ------------------------------------------------------------------------------------------------ stages
+
+    @property
+    def stages(self) -> list[Stage]:
+        """Every stage, in order."""
+        from vsframework import dataset, evaluation, training
+        from vsframework.dataset import PatchDataset
+        from vsframework.evaluation.report import write_report
+        from vsframework.inference import Stainer
+
+        def open_dataset() -> PatchDataset:
+            return PatchDataset.open(self.dataset_path)
+
+        def evaluate() -> None:
+            evaluation.evaluate(open_dataset(), self.path, Stainer.load(self.path))
+
+        return [
+            Stage(
+                "dataset",
+                "dataset/dataset.json",
+                self._dataset_key,
+                lambda: dataset.build(self.experiment, self.folder, self.dataset_path),
+            ),
+            Stage(
+                "train",
+                "checkpoints/final",
+                self._training_key,
+                lambda: training.train(self.experiment, open_dataset(), self.path),
+            ),
+            Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
+            Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
+        ]
+
+    def _dataset_key(self) -> dict[str, Any]:
+        root = self.folder / self.experiment.data.root
+        inputs = [
+            (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and self.path not in path.parents
+        ]
+        return {"sections": self._sections(DATASET_SECTIONS), "inputs": inputs, "software": self._software("denoiser")}
+
+    def _training_key(self) -> dict[str, Any]:
+        info = json.loads((self.dataset_path / "dataset.json").read_text(encoding="utf-8"))
+        return {
+            "sections": self._sections(TRAINING_SECTIONS),
+            "dataset": info["hash"],
+            "software": self._software("generator"),
+        }
+
+    def _evaluation_key(self) -> dict[str, Any]:
+        final = self.path / "checkpoints" / "final"
+        files = sorted(path for path in (final.rglob("*") if final.is_dir() else [final]) if path.is_file())
+        weights = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        return {**self._training_key(), "weights": weights, "quantifier": self._sections(("quantifier",))}
+
+    def _sections(self, names: tuple[str, ...]) -> dict[str, Any]:
+        tables = self.experiment.tables()
+        return {name: tables.get(name) for name in names}
+
+    def _software(self, kind: str) -> dict[str, str]:
+        plugin = registry().find(kind, getattr(self.experiment, kind).name).plugin
+        return {"vsframework": vsframework.__version__, plugin.distribution: plugin.version}
+
+    # ----------------------------------------------------------------------------------------------- running
+
+    def go(self, until: str = "report", force: bool = False, tell: Callable[[str], object] = print) -> None:
+        """Run the stages up to `until`, skipping those that are up to date (unless `force`).
+
+        Parameters
+        ----------
+        tell
+            Called with one line per stage.
+        """
+        self._prepare()
+        for stage in self.stages:
+            done = self._state().get("stages", {}).get(stage.name, {})
+            key = _digest(stage.key())
+            if not force and done.get("key") == key and (self.path / stage.output).exists():
+                tell(f"{stage.name}: up to date")
+            else:
+                start = time.monotonic()
+                self._forget(stage.name)
+                stage.act()
+                seconds = time.monotonic() - start
+                self._record(
+                    stage.name, {"key": _digest(stage.key()), "seconds": round(seconds, 2), "finished": _now()}
+                )
+                tell(f"{stage.name}: done in {seconds:.0f} s")
+            if stage.name == until:
+                return
+
+    def _prepare(self) -> None:
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_experiment(self.experiment, self.path / "config.toml")
+        except OSError as error:
+            raise VsfError(f"the run folder {self.path} cannot be written: {error.strerror or error}") from error
+        state = self._state()
+        state |= {"name": self.experiment.name, "seed": self.experiment.training.seed, "machine": machine()}
+        self._write(state)
+
+    def _state(self) -> dict[str, Any]:
+        try:
+            state: dict[str, Any] = json.loads((self.path / "provenance.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return state
+
+    def _forget(self, stage: str) -> None:
+        state = self._state()
+        state.setdefault("stages", {}).pop(stage, None)
+        self._write(state)
+
+    def _record(self, stage: str, entry: Mapping[str, Any]) -> None:
+        state = self._state()
+        state.setdefault("stages", {})[stage] = dict(entry)
+        self._write(state)
+
+    def _write(self, state: Mapping[str, Any]) -> None:
+        write_text(self.path / "provenance.json", json.dumps(state, indent=2))
+
+
+def machine() -> dict[str, Any]:
+    """Describe this machine and the versions that shape a result."""
+    return {
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("vsframework", "torch", "numpy", "opencv-python-headless")},
+    }
+
+
+def remove_run(path: Path) -> None:
+    """Delete a run folder, and only a run folder."""
+    if path.exists() and not (path / "provenance.json").exists():
+        raise VsfError(f"{path} is not a run folder; it is left as it is")
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def _digest(key: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
