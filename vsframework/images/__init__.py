@@ -1,1 +1,7 @@
 """Microscope images in and out: pixels with their channel names, pixel size and bit depth."""
+
+from vsframework.images.image import Image
+from vsframework.images.reading import read_image
+from vsframework.images.writing import write_imagej_tiff, write_ome_tiff
+
+__all__ = ["Image", "read_image", "write_imagej_tiff", "write_ome_tiff"]
