@@ -69,8 +69,8 @@ def main() -> None:
     """Run ``vsf``: errors in one sentence, exit code 0 (ok), 1 (failed) or 2 (wrong use)."""
     debug = "--debug" in sys.argv[1:]
     try:
-        vsf.main(standalone_mode=False)
-        code = 0
+        result = vsf.main(standalone_mode=False)
+        code = result if isinstance(result, int) else 0  # what a verb gave to context.exit()
     except click.exceptions.Exit as stop:
         code = stop.exit_code
     except click.ClickException as error:

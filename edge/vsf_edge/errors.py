@@ -1,0 +1,17 @@
+"""What goes wrong on the edge, said in one sentence: what, where, and what to do."""
+
+
+class EdgeError(Exception):
+    """Something failed; the message is one sentence for a person, and the command exits with 1."""
+
+    exit_code = 1
+
+
+class EdgeUsageError(EdgeError):
+    """The request itself is wrong (unknown name, two images with one output); the command exits with 2."""
+
+    exit_code = 2
+
+
+class BundleError(EdgeError):
+    """A bundle is damaged, unsafe, or written for another version; none of it is used."""

@@ -1,0 +1,110 @@
+"""Brightfield images in, stains out: linear counts, no rescaling, through OpenCV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vsf_edge.atomic import write_bytes
+from vsf_edge.errors import EdgeError
+from vsf_edge.interfaces import Array
+from vsf_edge.manifest import Manifest
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+MAX_IMAGE_BYTES = 1 << 30
+
+_UNCOMPRESSED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]  # what every reader opens, plain ImageJ among them
+
+
+def read_brightfield(path: Path, manifest: Manifest) -> Array:
+    """Read one image as the model takes it: float32 [C, H, W] in counts.
+
+    A model of one plane takes the first page of a file; one of several planes takes as many pages. A colour file is
+    taken where its planes are equal, as cameras with a colour format write grey.
+
+    Raises
+    ------
+    EdgeError
+        When it cannot be read, has colour, a size that the model does not take, or counts beyond the model's range.
+    """
+    pages = [_grey(page, path) for page in _decode(path)[: manifest.in_channels]]
+    if len(pages) < manifest.in_channels:
+        raise EdgeError(f"{path} has {len(pages)} planes and the model takes {manifest.in_channels}")
+    if len({page.shape for page in pages}) > 1:
+        raise EdgeError(f"{path} has planes of different sizes")
+    _check_size(pages[0].shape, manifest, path)
+    planes = np.stack(pages)
+    if planes.dtype == np.uint8 and manifest.input_full_scale > 255:
+        raise EdgeError(
+            f"{path} has 8 bits and the model takes camera counts up to {manifest.input_full_scale:g}: "
+            "save it in 16 bits, without rescaling"
+        )
+    brightfield = planes.astype(np.float32)
+    low, high = float(brightfield.min()), float(brightfield.max())
+    if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > manifest.input_full_scale:
+        raise EdgeError(
+            f"{path} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
+            f"{manifest.input_full_scale:g}: is it from the same kind of camera?"
+        )
+    return brightfield
+
+
+def write_stain(path: Path, stain: Array, dtype: str = "float32") -> None:
+    """Write one stain [H, W], counts >= 0, as TIFF; ``uint16`` rounds to whole counts.
+
+    Raises
+    ------
+    EdgeError
+        When a count does not fit into 16 bits, or the file cannot be written.
+    """
+    image: npt.NDArray[np.float32 | np.uint16] = np.asarray(stain, np.float32)
+    if dtype == "uint16":
+        rounded = np.rint(stain)
+        if rounded.max(initial=0.0) > 65535:
+            raise EdgeError(f"{path} cannot hold counts above 65535 in 16 bits: write float32")
+        image = rounded.astype(np.uint16)
+    done, encoded = cv2.imencode(".tif", image, _UNCOMPRESSED)
+    if not done:
+        raise EdgeError(f"{path} cannot be encoded as TIFF")
+    write_bytes(path, encoded.tobytes())
+
+
+def _decode(path: Path) -> list[npt.NDArray[np.generic]]:
+    """Give the pages of a file as they stand in it. Through memory: OpenCV cannot open every path on every system."""
+    try:
+        if path.stat().st_size > MAX_IMAGE_BYTES:
+            raise EdgeError(f"{path} is larger than {MAX_IMAGE_BYTES >> 20} MiB")
+        content = np.fromfile(path, np.uint8)
+    except FileNotFoundError:
+        raise EdgeError(f"there is no image {path}") from None
+    except OSError as error:
+        raise EdgeError(f"{path} cannot be read: {error.strerror or error}") from error
+    try:
+        done, pages = cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED) if content.size else (False, ())
+    except cv2.error as error:
+        raise EdgeError(f"{path} cannot be decoded as an image: {error.err or error}") from error
+    if not done or not pages:
+        raise EdgeError(f"{path} cannot be decoded as an image ({', '.join(SUFFIXES)} are read)")
+    return list(pages)
+
+
+def _grey(page: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+    if page.dtype not in (np.uint8, np.uint16, np.float32):
+        raise EdgeError(f"{path} holds {page.dtype} pixels; uint8, uint16 and float32 are read")
+    if page.ndim == 2:
+        return page
+    colour = page[:, :, :3]
+    if not all(np.array_equal(colour[:, :, 0], colour[:, :, plane]) for plane in range(colour.shape[2])):
+        raise EdgeError(f"{path} is a colour image: save the brightfield channel in grey")
+    return colour[:, :, 0]
+
+
+def _check_size(shape: tuple[int, ...], manifest: Manifest, path: Path) -> None:
+    for side, length, wanted in (("high", shape[0], manifest.height), ("wide", shape[1], manifest.width)):
+        if wanted is not None and length != wanted:
+            raise EdgeError(f"{path} is {length} px {side} and the model takes patches {wanted} px {side}: cut patches")
+        if length < 1 or length % manifest.stride:
+            raise EdgeError(f"{path} is {length} px {side} and the model takes multiples of {manifest.stride} px")

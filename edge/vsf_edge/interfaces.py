@@ -1,0 +1,68 @@
+"""What a plugin of the edge implements: one Protocol per kind.
+
+An entry point in the group ``vsf_edge`` names a class; the entry point's own name says the kind and the name, as in
+``runtime.onnxruntime``. The class is built without arguments. See :mod:`vsf_edge.plugins`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from vsf_edge.bundle import Bundle
+
+Array: TypeAlias = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Availability:
+    """Whether a runtime works on this machine.
+
+    Attributes
+    ----------
+    usable
+        Whether `Runtime.open` may be called.
+    detail
+        Version and devices, or why it is not usable.
+    advice
+        What to install or do; empty where nothing is to be done.
+    facts
+        The same for scripts: JSON values only.
+    """
+
+    usable: bool
+    detail: str
+    advice: str = ""
+    facts: Mapping[str, Any]
+
+
+class Session(Protocol):
+    """A model that is loaded and ready."""
+
+    def run(self, brightfield: Array) -> Mapping[str, Array]:
+        """Stain `brightfield`, float32 [N, C, H, W] in counts.
+
+        Gives the graph's outputs by name: the stains float32 [N, S, H, W] in counts, and each quantity float32 [N].
+        """
+
+
+@runtime_checkable
+class Runtime(Protocol):
+    """Runs the graph of a bundle on some device."""
+
+    def availability(self) -> Availability:
+        """Say whether this machine can run it; called by ``vsf-edge doctor``, never raises, loads no driver blindly."""
+
+    def open(self, bundle: Bundle) -> Session:
+        """Load the graph of `bundle`; called once, before the first image.
+
+        Raises
+        ------
+        EdgeError
+            When this machine or this runtime cannot run the graph.
+        """

@@ -1,0 +1,110 @@
+"""How far a runtime's numbers are from the ones that torch gave when the model was exported."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsf_edge.bundle import Bundle
+from vsf_edge.errors import EdgeError
+from vsf_edge.interfaces import Array, Session
+from vsf_edge.manifest import Manifest
+
+TOLERANCE = 0.002
+"""The largest drift that passes. A tenth of the mean absolute error of the DFI in the paper (Table 1: 0.0199), so that
+the runtime never matters beside the model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Largest differences between a runtime and torch over the reference.
+
+    Attributes
+    ----------
+    stains_counts
+        Per stain, in counts.
+    stains_drift
+        The largest of them as a part of the stain's full scale.
+    quantities
+        Per quantity, in its own unit.
+    drifts
+        Per quantity, divided by max(1, |expected|): absolute for a ratio, relative for a sum of counts. Infinite where
+        one of the two is not a number and the other is.
+    """
+
+    stains_counts: Mapping[str, float]
+    stains_drift: float
+    quantities: Mapping[str, float]
+    drifts: Mapping[str, float]
+
+    @property
+    def problem(self) -> str:
+        """Say what drifted too far; empty if nothing did."""
+        worst = {"the stains": self.stains_drift, **self.drifts}
+        found = [f"{name} by {drift:.2g}" for name, drift in worst.items() if not drift <= TOLERANCE]
+        return f"drifts from torch ({', '.join(found)}; at most {TOLERANCE} is allowed)" if found else ""
+
+    def record(self) -> dict[str, float]:
+        """Give it flat, names to numbers, rounded to three significant digits."""
+        values = {f"{name}_max_abs_counts": value for name, value in self.stains_counts.items()}
+        values["stains_max_drift"] = self.stains_drift
+        values |= {f"{name}_max_abs": value for name, value in self.quantities.items()}
+        return {name: float(f"{value:.3g}") for name, value in values.items()}
+
+
+def compare(outputs: Mapping[str, Array], expected: Mapping[str, Array], manifest: Manifest) -> Parity:
+    """Compare graph outputs by name with the expected ones; stains [N, S, H, W] in counts, quantities [N].
+
+    Raises
+    ------
+    EdgeError
+        When a shape differs.
+    """
+    for name, values in expected.items():
+        if np.shape(outputs[name]) != values.shape:
+            raise EdgeError(f"output {name} has the shape {np.shape(outputs[name])} and should have {values.shape}")
+    counts = {
+        stain.name: _difference(outputs[manifest.stains_output][:, index], expected[manifest.stains_output][:, index])
+        for index, stain in enumerate(manifest.stains)
+    }
+    full_scales = {stain.name: stain.full_scale for stain in manifest.stains}
+    return Parity(
+        stains_counts=counts,
+        stains_drift=max(value / full_scales[name] for name, value in counts.items()),
+        quantities={
+            item.name: _difference(outputs[item.output], expected[item.output]) for item in manifest.quantities
+        },
+        drifts={
+            item.name: _difference(outputs[item.output], expected[item.output], relative=True)
+            for item in manifest.quantities
+        },
+    )
+
+
+def check(bundle: Bundle, session: Session) -> Parity:
+    """Run the reference of `bundle` through `session` and compare.
+
+    Raises
+    ------
+    EdgeError
+        When it drifts by more than `TOLERANCE`.
+    """
+    brightfield, expected = bundle.reference()
+    parity = compare(session.run(brightfield), expected, bundle.manifest)
+    if parity.problem:
+        raise EdgeError(f"{bundle.path} {parity.problem}: do not measure with it on this machine")
+    return parity
+
+
+def _difference(got: Array, expected: Array, relative: bool = False) -> float:
+    """Give the largest difference; two NaN agree (an empty patch has no ratio), equal infinities do."""
+    left, right = np.asarray(got, np.float64), np.asarray(expected, np.float64)
+    same = (left == right) | (np.isnan(left) & np.isnan(right))
+    with np.errstate(invalid="ignore"):
+        difference = np.abs(left - right)
+        if relative:
+            difference = difference / np.maximum(1.0, np.abs(right))
+    difference = np.where(same, 0.0, np.where(np.isfinite(difference), difference, np.inf))
+    return float(difference.max(initial=0.0))

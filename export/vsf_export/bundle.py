@@ -1,0 +1,72 @@
+"""Writes a bundle ``model.vsf``, byte for byte the same for the same content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsf_edge.bundle import REFERENCE_INPUT, reference_output
+from vsf_edge.manifest import FORMAT, MANIFEST_NAME, SCHEMA_VERSION
+from vsframework.atomic import atomic_path
+
+INTENDED_USE = "research use only"
+
+LICENSE_NAME = "LICENSE"
+LICENSE_TEXT = """\
+Research use only. Not a medical device; not for diagnosis or for selecting treatment.
+
+The weights and the reference images in this file come from whoever trained the model, on their data. Their owner
+decides on the licence; none is stated here. The licence of the vsframework software (Apache-2.0) does not extend to
+them.
+"""
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
+
+
+def write_bundle(path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
+    """Write `files` (name to content) and the `manifest`, to which the list of files is added.
+
+    The zip is stored, its entries sorted after the manifest, without dates: the same content gives the same bytes.
+    `path` is there whole or not at all.
+    """
+    records = {
+        name: {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()} for name, content in files.items()
+    }
+    document = {"format": FORMAT, "schema_version": SCHEMA_VERSION, **manifest, "files": records}
+    text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        _store(archive, MANIFEST_NAME, text.encode("utf-8"))
+        for name in sorted(files):
+            _store(archive, name, files[name])
+
+
+def reference_files(
+    brightfield: npt.NDArray[np.float32], outputs: Mapping[str, npt.NDArray[np.float32]]
+) -> dict[str, bytes]:
+    """Give the ``reference/`` files: the input [N, C, H, W] and the expected outputs by graph output name."""
+    return {
+        REFERENCE_INPUT: npy(brightfield),
+        **{reference_output(name): npy(values) for name, values in outputs.items()},
+    }
+
+
+def npy(values: npt.NDArray[np.float32]) -> bytes:
+    """Give `values` as the bytes of an ``.npy`` file (version 1.0, float32, C order)."""
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.ascontiguousarray(values, "<f4"), version=(1, 0), allow_pickle=False)
+    return stream.getvalue()
+
+
+def _store(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
+    info = zipfile.ZipInfo(name, _EPOCH)
+    info.create_system = 3
+    info.external_attr = 0o100644 << 16
+    archive.writestr(info, content)

@@ -1,0 +1,92 @@
+"""Reads a run folder for an export: the generators to measure with, and all that a target must know beside them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from vsframework.dataset.store import PatchDataset
+from vsframework.evaluation.runs import dataset_path, require_run
+from vsframework.inference import Stainer
+from vsframework.interfaces import ExportSpec
+from vsframework.plugins import registry
+from vsframework.training.checkpoints import FINAL
+
+REFERENCE_PATCHES = 4
+"""Cells that travel with the bundle to check every runtime on; a few hundred kilobytes each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedRun:
+    """Deploy-mode generators in the order of the stains, and the spec for a target."""
+
+    generators: Sequence[nn.Module]
+    spec: ExportSpec
+
+
+def load_run(run: Path) -> TrainedRun:
+    """Read the run folder `run`.
+
+    Raises
+    ------
+    UsageError
+        When it is no run, or its dataset is gone (parity is measured on its patches).
+    VsfError
+        When it is not trained or damaged.
+    """
+    require_run(run)
+    stainer = Stainer.load(run)
+    experiment = stainer.experiment
+    info = stainer.info
+    dataset = PatchDataset.open(dataset_path(run))
+    quantifier = registry().find("quantifier", experiment.quantifier.name)
+    spec = ExportSpec(
+        in_channels=stainer.in_channels,
+        stains=stainer.stains,
+        image_size=stainer.image_size,
+        stride=stainer.stride,
+        brightfield_full_scale=stainer.normalisation.brightfield_full_scale,
+        stain_full_scale=stainer.normalisation.stain_full_scale,
+        quantifier=stainer.quantifier,
+        reference=reference_patches(dataset, experiment.split.test_donors),
+        metadata={
+            "experiment": experiment.name,
+            "bit_depth": info["bit_depth"],
+            "dataset_hash": info["dataset_hash"],
+            "checkpoint_sha256": _sha256(run / "checkpoints" / FINAL),
+            "generator": info["generator"],
+            "quantifier": {
+                "name": quantifier.qualified_name,
+                "params": dict(experiment.quantifier.params),
+                "plugin": quantifier.plugin.name,
+                "distribution": quantifier.plugin.distribution,
+                "version": quantifier.plugin.version,
+            },
+            "denoiser": experiment.denoiser.table(),
+            "trained_with": info["versions"],
+            "epochs": info["epochs"],
+        },
+    )
+    return TrainedRun(generators=stainer.generators(), spec=spec)
+
+
+def reference_patches(dataset: PatchDataset, held_out: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Pick brightfield patches [N, 1, H, W], counts: spread over the held-out donors' cells, else over all."""
+    cells = dataset.accepted()
+    unseen = cells[cells["donor"].isin(list(held_out))]
+    rows = (unseen if len(unseen) else cells)["patch"].to_numpy()
+    picked = np.unique(rows[np.linspace(0, len(rows) - 1, min(REFERENCE_PATCHES, len(rows))).round().astype(int)])
+    patches: list[Any] = [dataset.brightfield[int(row)] for row in picked]
+    return np.stack(patches).astype(np.float32)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
