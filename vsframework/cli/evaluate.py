@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from vsframework.cli.options import echo_json, json_option
 
 if TYPE_CHECKING:
     from vsframework.evaluation import Evaluation
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 @click.command("evaluate")
 @click.argument("run_or_dataset", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
-def command(run_or_dataset: Path, as_json: bool) -> None:
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, cuda:1, mps.")
+@json_option
+def command(run_or_dataset: Path, device: str, as_json: bool) -> None:
     """Measure how far virtual stains can be trusted, beside the constant baseline.
 
     RUN_OR_DATASET is a run folder: every accepted cell is stained and measured, and the results go into its folder
@@ -29,29 +31,31 @@ def command(run_or_dataset: Path, as_json: bool) -> None:
     if is_dataset(run_or_dataset):
         _show_constants(run_or_dataset, as_json)
     else:
-        _evaluate_run(run_or_dataset, as_json)
+        _evaluate_run(run_or_dataset, device, as_json)
 
 
-def _evaluate_run(run: Path, as_json: bool) -> None:
+def _evaluate_run(run: Path, device: str, as_json: bool) -> None:
+    from vsframework.evaluation.runs import dataset_path, require_run
+
+    require_run(run)  # before torch is imported: a typing error is answered at once
     from vsframework.dataset.store import PatchDataset
     from vsframework.evaluation import evaluate
-    from vsframework.evaluation.runs import dataset_path, require_run
     from vsframework.inference import Stainer
 
-    require_run(run)
     dataset = PatchDataset.open(dataset_path(run))
-    result = evaluate(dataset, run, Stainer.load(run))
+    result = evaluate(dataset, run, Stainer.load(run, device=device))
     click.echo(result.model_dump_json(indent=2) if as_json else describe(result))
 
 
 def describe(evaluation: Evaluation) -> str:
     """Write an evaluation for the terminal: the donor table of the value of interest, and what it means."""
-    from vsframework.evaluation.wording import cautions, headline, uncertainty, with_unit
+    from vsframework.evaluation.wording import SIMULATED, cautions, headline, uncertainty, with_unit
 
     quantity = evaluation.quantities[0]
     title = f"{with_unit(quantity.name, quantity.unit)} of virtual stains against true stains, per donor"
     parts = [title, "", _donor_lines(quantity), "", headline(evaluation, quantity), uncertainty(quantity)]
-    return "\n".join(parts + [f"Note: {sentence}" for sentence in cautions(evaluation, quantity)])
+    notes = [*([SIMULATED] if evaluation.simulated else []), *cautions(evaluation, quantity)]
+    return "\n".join(parts + [f"Note: {sentence}" for sentence in notes])
 
 
 def _donor_lines(quantity: QuantityResult) -> str:
@@ -111,11 +115,12 @@ def _show_constants(folder: Path, as_json: bool) -> None:
     mae, mape = np.mean([[fit.mae, fit.mape] for _, _, fit in found], axis=0)
     if as_json:
         donors: list[dict[str, Any]] = [
-            {"donor": donor, "cells": fit.cells, "constant": constant, "mae": fit.mae, "mape": fit.mape}
+            {"donor": donor, "cells": fit.cells, "constant": constant, "mae": fit.mae, "mape": _or_none(fit.mape)}
             for donor, constant, fit in found
         ]
-        document = {"quantity": quantity.name, "unit": quantity.unit, "donors": donors, "mae": mae, "mape": mape}
-        click.echo(json.dumps(document, indent=2))
+        document: dict[str, Any] = {"quantity": quantity.name, "unit": quantity.unit, "donors": donors}
+        document |= {"mae": float(mae), "mape": _or_none(float(mape))}
+        echo_json(document)
         return
     rows = [
         [donor, str(fit.cells), number(constant, quantity.unit), number(fit.mae, quantity.unit), _fraction(fit.mape)]
@@ -128,7 +133,12 @@ def _show_constants(folder: Path, as_json: bool) -> None:
 
 
 def _fraction(value: float, decimals: int = 3) -> str:
-    return f"{value:.{decimals}f}" if math.isfinite(value) else "–"
+    return f"{value:.{decimals}f}" if math.isfinite(value) else "-"
+
+
+def _or_none(value: float) -> float | None:
+    """JSON has no NaN."""
+    return value if math.isfinite(value) else None
 
 
 def _aligned(rows: Sequence[Sequence[str]], left: int) -> str:

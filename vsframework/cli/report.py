@@ -13,7 +13,10 @@ import click
     "-o", "--output", type=click.Path(path_type=Path), help="Where to write it; without it, report.html in the run."
 )
 def command(run: Path, output: Path | None) -> None:
-    """Write the report of RUN, an evaluated run folder, as one HTML file that needs nothing else."""
+    """Write the report of a run as one HTML file.
+
+    RUN is an evaluated run folder. The file needs nothing else: it can be mailed, printed and read on a phone.
+    """
     from vsframework.evaluation.report import write_report
 
     click.echo(str(write_report(run, output)))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 import vsframework
 from vsframework.config import Experiment
@@ -19,7 +20,7 @@ from vsframework.dataset.layouts import FieldFiles, find_fields
 from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
 from vsframework.errors import VsfError
 from vsframework.images import read_image
-from vsframework.interfaces import Denoiser, Detector, ImageArray, Quantifier, Registrar, Registration
+from vsframework.interfaces import Denoised, Denoiser, Detector, ImageArray, Quantifier, Registrar, Registration
 from vsframework.plugins import registry
 from vsframework.progress import track
 
@@ -165,19 +166,33 @@ def _cells(
         if cell.reason or cell.matrix is None or cell.brightfield is None:
             yield row, None
             continue
-        matrix = cell.matrix @ loaded.to_brightfield
-        raw = np.stack([cut(stain, matrix, cell.crop, size) for stain in loaded.stains])
-        denoised = steps.denoiser.denoise(raw)
-        measured = steps.quantifier.measure(denoised.stains[None].astype(np.float64), experiment.data.stains)
-        values = {name: float(np.asarray(value)[0]) for name, value in measured.items()}
-        undefined = [name for name, value in values.items() if not np.isfinite(value)]
-        for stain, level in zip(experiment.data.stains, denoised.background, strict=True):
-            row[f"background_{stain}"] = float(level)
-        row |= values
-        if undefined:
-            yield {**row, "reason": f"{', '.join(undefined)} cannot be measured: no signal is left"}, None
+        try:
+            raw = _cut_stains(cell, cell.matrix, loaded, size)
+            denoised = steps.denoiser.denoise(raw)
+            for stain, level in zip(experiment.data.stains, denoised.background, strict=True):
+                row[f"background_{stain}"] = float(level)
+            row |= _measure(denoised, steps.quantifier, experiment.data.stains)
+        except VsfError as error:
+            yield {**row, "reason": str(error)}, None
             continue
         yield row, Patch(brightfield=cell.brightfield[None], raw=raw, denoised=denoised.stains)
+
+
+def _cut_stains(cell: LocatedCell, matrix: Matrix, loaded: _LoadedField, size: int) -> npt.NDArray[np.float32]:
+    """Cut the fluorescence of one cell: [C, Y, X] counts."""
+    return np.stack([cut(stain, matrix @ loaded.to_brightfield, cell.crop, size) for stain in loaded.stains])
+
+
+def _measure(denoised: Denoised, quantifier: Quantifier, stains: Sequence[str]) -> dict[str, float]:
+    """Measure one cell; without any signal there is nothing to measure."""
+    if not denoised.stains.any():
+        raise VsfError("no fluorescence is left after denoising")
+    measured = quantifier.measure(denoised.stains.astype(np.float64), stains)
+    values = {name: float(np.asarray(value)) for name, value in measured.items()}
+    undefined = [name for name, value in values.items() if not np.isfinite(value)]
+    if undefined:
+        raise VsfError(f"{', '.join(undefined)} cannot be measured on its fluorescence")
+    return values
 
 
 def _row(files: FieldFiles, cell: LocatedCell, loaded: _LoadedField) -> dict[str, Any]:

@@ -1,0 +1,75 @@
+"""``vsf stain``: brightfield images with a trained run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vsframework.cli.options import echo_json, json_option
+
+SUFFIX = ".stained.ome.tif"
+
+
+@click.command(name="stain")
+@click.argument("run", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("images", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder of the stained images."
+)
+@click.option(
+    "--scale",
+    type=click.FloatRange(0.05, 20),
+    help="Patch pixels per image pixel. Default: 1 for an image of patch size, else patches.size / patches.field_px.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["deploy", "paper"]),
+    default="deploy",
+    show_default=True,
+    help="paper: batch statistics and dropout as in training; not repeatable.",
+)
+@click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, cuda:1, mps.")
+@click.option("--overwrite", is_flag=True, help="Stain again what is already there.")
+@json_option
+def command(
+    run: Path,
+    images: tuple[Path, ...],
+    out: Path,
+    scale: float | None,
+    mode: Any,
+    device: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Stain brightfield images with a trained run.
+
+    RUN is a run folder, IMAGES are brightfield patches or whole fields (TIFF, PNG, JPEG). Each gives an OME-TIFF with
+    one channel of counts per stain. A bad image costs one sentence and exit code 1; the others are stained.
+    """
+    from vsframework.errors import UsageError, VsfError
+    from vsframework.inference import Stainer, stain_file
+    from vsframework.progress import track
+
+    targets = {image: out / f"{image.stem.removesuffix('.ome')}{SUFFIX}" for image in images}
+    if len(set(targets.values())) < len(targets):
+        raise UsageError("two of the images have the same name, so their stains would overwrite each other")
+    stainer = Stainer.load(run, mode=mode, device=device)
+    done, skipped, failed = [], [], {}
+    for image, target in track(list(targets.items()), "Staining"):
+        if target.exists() and not overwrite:
+            skipped.append(target)
+            continue
+        try:
+            stain_file(stainer, image, target, scale)
+            done.append(target)
+        except VsfError as error:
+            failed[str(image)] = str(error)
+    if as_json:
+        echo_json({"stained": done, "skipped": skipped, "failed": failed})
+    else:
+        kept = f", {len(skipped)} already there (--overwrite stains them again)" if skipped else ""
+        click.echo(f"{len(done)} of {len(images)} images stained into {out}{kept}")
+    if failed:
+        raise VsfError(f"{len(failed)} of {len(images)} images could not be stained: {'; '.join(failed.values())}")

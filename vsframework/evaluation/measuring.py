@@ -1,0 +1,186 @@
+"""Stain and measure every accepted cell of a dataset, and compare with what was measured under the microscope."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import zarr
+
+import vsframework
+from vsframework.config import Experiment
+from vsframework.errors import UsageError, VsfError
+from vsframework.evaluation.donors import constant_column, quantity_result, require_finite
+from vsframework.evaluation.examples import choose_examples, write_examples
+from vsframework.evaluation.histograms import PixelHistograms
+from vsframework.evaluation.results import FOLDER, Evaluation
+from vsframework.interfaces import Quantifier
+from vsframework.progress import track
+
+if TYPE_CHECKING:
+    from vsframework.dataset.store import PatchDataset
+
+BATCH_SIZE = 16
+"""Patches stained at a time; bounds memory and has no influence on the result."""
+
+
+class Stains(Protocol):
+    """What an evaluation needs of a stainer (`vsframework.inference.Stainer` is one)."""
+
+    @property
+    def stains(self) -> Sequence[str]:
+        """Names of the channels that `stain` gives."""
+
+    @property
+    def experiment(self) -> Experiment:
+        """What the run was trained with."""
+
+    @property
+    def quantifier(self) -> Quantifier:
+        """Measures stains."""
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """What the weights say about themselves; ``dataset_hash`` is of the dataset they were trained on."""
+
+    def stain(self, brightfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Give the stains [N, C, H, W], counts, of `brightfield` [N, 1, H, W], counts."""
+
+
+def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
+    """Stain every accepted patch of every donor, measure true and virtual stains, and write what comes out.
+
+    Writes ``evaluation/cells.csv`` (per cell the quantities of the raw, the denoised = true and the virtual stains,
+    and the constant), ``donors.csv``, ``summary.json``, ``examples.npz`` and ``histograms.npz``, each whole or not at
+    all, the summary last.
+
+    Parameters
+    ----------
+    dataset
+        With fluorescence images of all donors.
+    run
+        Run folder.
+    stainer
+        The trained generators with their experiment and quantifier.
+
+    Raises
+    ------
+    UsageError
+        When no donor is held out, or the dataset has no cell of one that is.
+    VsfError
+        When the dataset has no fluorescence or other stains, or an accepted cell has no true value.
+    """
+    started = time.monotonic()
+    _require_same_dataset(dataset, stainer)
+    held_out = _held_out(dataset, stainer)
+    cells, histograms = measure_cells(dataset, stainer)
+    quantities = list(stainer.quantifier.quantities)
+    for quantity in quantities:
+        require_finite(cells, f"true_{quantity.name}", quantity.name)
+        constants = constant_column(cells, quantity.name, held_out)
+        cells[f"constant_{quantity.name}"] = [constants[str(donor)] for donor in cells["donor"]]
+    unseen = cells[cells["donor"].isin(held_out)]
+    result = Evaluation(
+        experiment=stainer.experiment.name,
+        stains=dataset.stains,
+        held_out=tuple(sorted(held_out)),
+        trained_on=tuple(donor for donor in dataset.donors if donor not in held_out),
+        simulated=bool(dataset.info.get("simulated", False)),
+        dataset_hash=str(dataset.info.get("hash", "")),
+        empty_true=int(unseen["true_empty"].sum()),
+        empty_virtual=int(unseen["virtual_empty"].sum()),
+        quantities=tuple(quantity_result(cells, quantity, held_out) for quantity in quantities),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=time.monotonic() - started,
+        software={
+            "vsframework": vsframework.__version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "platform": platform.platform(),
+        },
+    )
+    (run / FOLDER / "summary.json").unlink(missing_ok=True)  # from here on nothing of an older evaluation counts
+    examples = choose_examples(unseen, quantities[0].name)
+    write_examples(run, dataset, stainer, examples)
+    histograms.write(run)
+    result.write(run, cells)
+    return result
+
+
+def measure_cells(dataset: PatchDataset, stainer: Stains) -> tuple[pd.DataFrame, PixelHistograms]:
+    """Measure every accepted cell, and count the pixels of its stains.
+
+    Returns
+    -------
+    cells
+        In the order of the patches: `id`, `donor`, `field`, `patch`, and for each quantity ``raw_*`` (true stains
+        before denoising), ``true_*`` (after) and ``virtual_*``; ``*_empty`` is 1 where the stains hold no signal.
+    histograms
+        Of all pixels, per stain.
+    """
+    if dataset.denoised is None or dataset.raw is None:
+        raise VsfError(
+            f"{dataset.path} has measured values and no fluorescence images, so virtual stains cannot be compared; "
+            f"'vsf evaluate {dataset.path}' shows its constant baseline"
+        )
+    if tuple(stainer.stains) != dataset.stains:
+        raise VsfError(
+            f"the run gives the stains {', '.join(stainer.stains)} and {dataset.path} has {', '.join(dataset.stains)}; "
+            "evaluate it on a dataset with the same stains"
+        )
+    table = dataset.accepted()[["id", "donor", "field", "patch"]].reset_index(drop=True)
+    rows = table["patch"].to_numpy(int)
+    histograms = PixelHistograms(dataset.stains)
+    measured: dict[str, list[npt.NDArray[np.float64]]] = {}
+    for part in track(_parts(rows), "staining", total=-(-len(rows) // BATCH_SIZE)):
+        images = {
+            "raw": _read(dataset.raw, part),
+            "true": _read(dataset.denoised, part),
+            "virtual": stainer.stain(_read(dataset.brightfield, part)),
+        }
+        for kind, stains in images.items():
+            histograms.add(kind, stains)
+            values_of = {**stainer.quantifier.measure(stains, dataset.stains), "empty": ~stains.any(axis=(1, 2, 3))}
+            for name, values in values_of.items():
+                measured.setdefault(f"{kind}_{name}", []).append(np.asarray(values, dtype=np.float64))
+    columns = {name: np.concatenate(values) for name, values in measured.items()}
+    return pd.concat([table, pd.DataFrame(columns)], axis=1), histograms
+
+
+def _require_same_dataset(dataset: PatchDataset, stainer: Stains) -> None:
+    """Refuse a dataset built again since training: its held-out cells may be others than those kept from training."""
+    if stainer.info.get("dataset_hash", dataset.info["hash"]) != dataset.info["hash"]:
+        raise VsfError(f"the dataset in {dataset.path} has changed since this run was trained on it; train again")
+
+
+def _held_out(dataset: PatchDataset, stainer: Stains) -> set[str]:
+    held_out = set(stainer.experiment.split.test_donors)
+    if not held_out:
+        raise UsageError(
+            "this run holds no donor out, so nothing can be said about a new donor; "
+            "set [split] test_donors in the experiment file and train again"
+        )
+    dataset.accepted(donors=held_out)  # says which donor is missing
+    without = held_out - set(dataset.donors)
+    if without:
+        raise VsfError(f"every cell of the held-out donor {', '.join(sorted(without))} was rejected, see cells.csv")
+    return held_out
+
+
+def _parts(rows: npt.NDArray[np.int_]) -> Iterator[npt.NDArray[np.int_]]:
+    for start in range(0, len(rows), BATCH_SIZE):
+        yield rows[start : start + BATCH_SIZE]
+
+
+def _read(array: zarr.Array[Any], rows: npt.NDArray[np.int_]) -> npt.NDArray[np.float32]:
+    """Read patches; the accepted rows follow each other, which is the fast way to read."""
+    block: npt.NDArray[np.float32] = np.asarray(array[int(rows[0]) : int(rows[-1]) + 1], dtype=np.float32)
+    chosen: npt.NDArray[np.float32] = block[rows - rows[0]]
+    return chosen

@@ -1,0 +1,147 @@
+"""What an evaluation found, and how it lies on disk: ``summary.json``, ``donors.csv`` and ``cells.csv``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from vsframework.atomic import write_text
+from vsframework.errors import UsageError, VsfError
+from vsframework.evaluation.intervals import GainInterval
+from vsframework.evaluation.metrics import Agreement, Value
+
+FOLDER = "evaluation"
+"""Folder of the results inside a run."""
+
+
+class _Result(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DonorResult(_Result):
+    """One row of the donor table (the paper's Table 1, with the constant beside it).
+
+    `unmeasurable` cells are those whose virtual stains give no value (nothing was stained); they are in no other
+    number. `constant` is the baseline's value for this donor, see `vsframework.evaluation.baselines`.
+    """
+
+    donor: str
+    held_out: bool
+    unmeasurable: int
+    virtual: Agreement
+    constant: Value
+    constant_mae: Value
+    constant_mape: Value
+    skill: Value
+
+
+class Averages(_Result):
+    """Mean or standard deviation (n - 1) over donors; every donor counts the same. `skill` is that of the mean MAEs."""
+
+    donors: int
+    mae: Value
+    mape: Value
+    constant_mae: Value
+    constant_mape: Value
+    skill: Value
+
+
+class QuantityResult(_Result):
+    """One quantity over all donors; `interval` is None where no held-out cell could be measured."""
+
+    name: str
+    unit: str
+    description: str
+    donors: tuple[DonorResult, ...]
+    held_out: Averages
+    mean: Averages
+    sd: Averages
+    interval: GainInterval | None
+
+    @property
+    def unmeasurable(self) -> int:
+        """Cells of held-out donors without a virtual value."""
+        return sum(row.unmeasurable for row in self.donors if row.held_out)
+
+    @property
+    def held_out_cells(self) -> int:
+        """Cells of held-out donors that were compared."""
+        return sum(row.virtual.cells for row in self.donors if row.held_out)
+
+
+class Evaluation(_Result):
+    """Everything that ``vsf evaluate`` found out about a run; `quantities` has the value of interest first.
+
+    `empty_true` and `empty_virtual` count cells of held-out donors whose stains hold no signal at all: whatever value
+    the quantifier gives those says nothing about DNA.
+    """
+
+    schema_version: Literal[1] = 1
+    experiment: str
+    stains: tuple[str, ...]
+    held_out: tuple[str, ...]
+    trained_on: tuple[str, ...]
+    simulated: bool
+    dataset_hash: str
+    finished: str
+    seconds: float
+    software: dict[str, str]
+    empty_true: int
+    empty_virtual: int
+    quantities: tuple[QuantityResult, ...]
+
+    def write(self, run: Path, cells: pd.DataFrame) -> None:
+        """Write the tables and then the summary, which tells that all is there, into the run's evaluation folder."""
+        folder = run / FOLDER
+        write_text(folder / "cells.csv", cells.to_csv(index=False, float_format="%.9g", lineterminator="\n"))
+        table = donor_table(self).to_csv(index=False, float_format="%.9g", lineterminator="\n")
+        write_text(folder / "donors.csv", table)
+        write_text(folder / "summary.json", self.model_dump_json(indent=2) + "\n")
+
+    @classmethod
+    def read(cls, run: Path) -> Evaluation:
+        """Read the summary of a run.
+
+        Raises
+        ------
+        UsageError
+            When the run has not been evaluated.
+        VsfError
+            When the summary is damaged or of another format.
+        """
+        path = run / FOLDER / "summary.json"
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise UsageError(f"{run} has not been evaluated yet; run 'vsf evaluate {run}' first") from None
+        except (OSError, ValidationError) as error:
+            raise VsfError(f"{path} cannot be read; run 'vsf evaluate {run}' again") from error
+
+
+def donor_table(evaluation: Evaluation) -> pd.DataFrame:
+    """Give one row per quantity and donor, flat, as in ``donors.csv``."""
+    rows = []
+    for quantity in evaluation.quantities:
+        for row in quantity.donors:
+            values = row.model_dump()
+            rows.append({"quantity": quantity.name, "unit": quantity.unit, **values.pop("virtual"), **values})
+    first = ["quantity", "unit", "donor", "held_out", "cells", "unmeasurable"]
+    table = pd.DataFrame(rows)
+    return table[first + [name for name in table.columns if name not in first]]
+
+
+def read_cells(run: Path) -> pd.DataFrame:
+    """Read ``cells.csv`` of an evaluated run.
+
+    Raises
+    ------
+    UsageError
+        When the run has not been evaluated.
+    """
+    try:
+        return pd.read_csv(run / FOLDER / "cells.csv", dtype={"id": str, "donor": str, "field": str})
+    except FileNotFoundError:
+        raise UsageError(f"{run} has not been evaluated yet; run 'vsf evaluate {run}' first") from None

@@ -1,0 +1,68 @@
+"""Where a run keeps what an evaluation needs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vsframework.errors import UsageError, VsfError
+
+
+def is_dataset(folder: Path) -> bool:
+    """Tell a dataset folder from a run folder."""
+    return (folder / "dataset.json").is_file()
+
+
+def require_run(folder: Path) -> Path:
+    """Give `folder` back if it is a run.
+
+    Raises
+    ------
+    UsageError
+        When it is missing or something else.
+    """
+    if not folder.exists():
+        raise UsageError(f"there is no run {folder}; 'vsf train' or 'vsf run' makes one")
+    if not (folder / "config.toml").is_file():
+        raise UsageError(f"{folder} is no run folder (it holds no config.toml); give the folder that 'vsf train' wrote")
+    return folder
+
+
+def dataset_path(run: Path) -> Path:
+    """Find the dataset of `run`: its folder ``dataset``, or the one that ``provenance.json`` names.
+
+    Raises
+    ------
+    UsageError
+        When neither is there.
+    """
+    own = run / "dataset"
+    if is_dataset(own):
+        return own
+    named = provenance(run).get("dataset")
+    path = named.get("path") if isinstance(named, dict) else named
+    if isinstance(path, str):
+        for candidate in (Path(path), run / path):
+            if is_dataset(candidate):
+                return candidate
+        raise UsageError(f"the dataset of {run} is no longer in {path}; put it back, or copy it to {own}")
+    raise UsageError(f"{run} does not say which dataset it was trained on; copy the dataset to {own}")
+
+
+def provenance(run: Path) -> dict[str, Any]:
+    """Read what ``provenance.json`` of a run says; empty where there is none.
+
+    Raises
+    ------
+    VsfError
+        When it is damaged.
+    """
+    path = run / "provenance.json"
+    if not path.is_file():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VsfError(f"{path} cannot be read: {error}; remove it or train again") from error
+    return document if isinstance(document, dict) else {}
