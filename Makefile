@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := -e '.[dev]' -e ./plugins -e ./export -e ./edge
 
-.PHONY: help setup demo test test-all lint bench clean
+.PHONY: help setup demo test test-all lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -15,6 +15,7 @@ help:
 	@echo "make test      lint and test everything that is fast (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
 	@echo "make bench     measure; results go to benchmarks/results"
+	@echo "make docs      write the reference pages from the code"
 	@echo "make lint      ruff, mypy --strict, import-linter"
 
 setup: $(READY)
@@ -44,6 +45,9 @@ lint: $(READY)
 bench: $(READY)
 	@mkdir -p benchmarks/results
 	for script in benchmarks/*.py; do $(BIN)/python $$script --json benchmarks/results/$$(basename $$script .py).json || exit 1; done
+
+docs: $(READY)
+	$(BIN)/python docs/reference.py
 
 clean:
 	rm -rf $(VENV) demo dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

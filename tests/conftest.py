@@ -15,3 +15,24 @@ def real_data() -> Path:
     if not REAL_DATA.is_dir():
         pytest.skip("the real images (../shared/data) are not on this machine")
     return REAL_DATA
+
+
+SMALL = (
+    "patches.size=32",
+    "generator.depth=3",
+    "generator.width=4",
+    "training.epochs=2",
+    "training.batch_size=4",
+    "training.checkpoint_every=1",
+)
+"""Overrides that make a run finish in seconds: it shows that the stages work, not that they learn."""
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small simulated study (three donors, one field each): copy it before changing it."""
+    from vsframework.simulation import SimulationOptions, simulate
+
+    root = tmp_path_factory.mktemp("simulated") / "study"
+    simulate(root, SimulationOptions(donors=3, fields=1, width=900, height=700, cells_per_field=4, seed=5))
+    return root

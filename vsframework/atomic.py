@@ -38,7 +38,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise VsfError(f"the disk is full while writing {path}; make room and run the same command again") from error
+            raise VsfError(
+                f"the disk is full while writing {path}; make room and run the same command again"
+            ) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

@@ -74,6 +74,7 @@ class Run:
         from vsframework.dataset import PatchDataset
         from vsframework.evaluation.report import write_report
         from vsframework.inference import Stainer
+        from vsframework.training.checkpoints import FINAL
 
         def open_dataset() -> PatchDataset:
             return PatchDataset.open(self.dataset_path)
@@ -90,7 +91,7 @@ class Run:
             ),
             Stage(
                 "train",
-                "checkpoints/final",
+                f"checkpoints/{FINAL}",
                 self._training_key,
                 lambda: training.train(self.experiment, open_dataset(), self.path),
             ),
@@ -116,9 +117,9 @@ class Run:
         }
 
     def _evaluation_key(self) -> dict[str, Any]:
-        final = self.path / "checkpoints" / "final"
-        files = sorted(path for path in (final.rglob("*") if final.is_dir() else [final]) if path.is_file())
-        weights = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        from vsframework.training.checkpoints import FINAL
+
+        weights = hashlib.sha256((self.path / "checkpoints" / FINAL).read_bytes()).hexdigest()
         return {**self._training_key(), "weights": weights, "quantifier": self._sections(("quantifier",))}
 
     def _sections(self, names: tuple[str, ...]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""A denoiser for vsframework: see ``denoiser``."""

@@ -1,0 +1,7 @@
+"""my-denoiser under the contract of its kind."""
+
+from vsframework.testing import DenoiserContract
+
+
+class TestMyDenoiser(DenoiserContract):
+    name = "my-denoiser"
