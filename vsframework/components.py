@@ -98,6 +98,10 @@ class Component(Generic[T_co]):
         try:
             builder: Callable[[Any], T_co] = getattr(importlib.import_module(module_name), attribute)
         except ModuleNotFoundError as error:
+            if error.name and f"{module_name}.".startswith(f"{error.name}."):
+                raise VsfError(
+                    f"{self.name} could not be loaded from {self.build!r}: there is no module {error.name!r}"
+                ) from error
             missing = (error.name or module_name).partition(".")[0]
             raise VsfError(
                 f"{self.name} needs the module {error.name!r}, which is not installed here: "

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 import vsframework
 from vsframework import hookspecs
@@ -60,6 +61,11 @@ class Plugin:
         """The distribution and version that installed it."""
         return f"{self.distribution} {self.version}"
 
+    def note(self, problem: str) -> None:
+        """Record a problem, once."""
+        if problem not in self.problems:
+            self.problems.append(problem)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -87,72 +93,101 @@ class Registry:
         self._modules: dict[str, Plugin] = {}
         self.plugins: list[Plugin] = []
         """Every plugin found, by name; the broken ones with their problems."""
-        switched_off = set(disabled)
+        self._entries: dict[str, list[Entry]] = {}
+        self._commands: list[tuple[Plugin, click.Command]] | None = None
+        switched_off = {canonicalize_name(name): name for name in disabled}
+        matched = set()
         for plugin, point in _name_plugins(points):
             self.plugins.append(plugin)
-            plugin.disabled = bool({plugin.name, plugin.distribution} & switched_off)
+            hits = {canonicalize_name(plugin.name), canonicalize_name(plugin.distribution)} & set(switched_off)
+            matched |= hits
+            plugin.disabled = bool(hits)
             if not plugin.disabled:
                 self._load(plugin, point)
-        self._entries = [entry for kind in KINDS for entry in self._collect(kind)]
+        self._disables_nothing = [switched_off[name] for name in sorted(set(switched_off) - matched)]
 
     # ------------------------------------------------------------------------------------------------- loading
 
     def _load(self, plugin: Plugin, point: EntryPoint) -> None:
         mismatch = _version_mismatch(point.dist)
         if mismatch:
-            plugin.problems.append(mismatch)
+            plugin.note(mismatch)
             return
         try:
             module = point.load()
             self._manager.register(module, name=plugin.name)
         except (Exception, SystemExit) as error:
-            plugin.problems.append(f"could not be loaded from {point.value}: {_one_line(error)}")
+            plugin.note(f"could not be loaded from {point.value}: {_one_line(error)}")
+            if self._manager.has_plugin(plugin.name):  # refused half-way, with some of its hooks registered
+                self._manager.unregister(name=plugin.name)
             return
         self._modules[plugin.name] = plugin
         self._check_hook_names(plugin, module)
 
     def _check_hook_names(self, plugin: Plugin, module: ModuleType) -> None:
         known = [*KINDS.values(), COMMANDS_HOOK]
-        for caller in self._manager.get_hookcallers(module) or []:
+        callers = self._manager.get_hookcallers(module) or []
+        for caller in callers:
             if not caller.has_spec():
                 close = get_close_matches(caller.name, known, n=1)
                 hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(known)}"
-                plugin.problems.append(f"implements a hook {caller.name} that does not exist; {hint}")
+                plugin.note(f"implements a hook {caller.name} that does not exist; {hint}")
+        implemented = {caller.name for caller in callers}
+        for hook in known:
+            if hook not in implemented and callable(getattr(module, hook, None)):
+                plugin.note(f"defines {hook} without @hookimpl, so it is never called; put @hookimpl above it")
+        if not implemented and not plugin.problems:
+            plugin.note(f"offers nothing: {plugin.module} implements no hook; known are {', '.join(known)}")
 
     def _implementations(self, hook: str) -> Iterable[tuple[Plugin, Callable[[], object]]]:
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook)
         found = [(self._modules[impl.plugin_name], impl.function) for impl in caller.get_hookimpls()]
         return sorted(found, key=lambda pair: pair[0].name)  # pluggy's own order is last-in-first-out
 
-    def _call(self, hook: str, accepted: type | tuple[type, ...]) -> Iterable[tuple[Plugin, Any]]:
+    def _call(self, hook: str, accepted: type) -> Iterable[tuple[Plugin, Any]]:
         for plugin, collect in self._implementations(hook):
             try:
                 items = list(collect())  # type: ignore[call-overload]
             except (Exception, SystemExit) as error:
-                plugin.problems.append(f"its hook {hook} failed: {_one_line(error)}")
+                plugin.note(f"its hook {hook} failed: {_one_line(error)}")
                 continue
             for item in items:
                 if isinstance(item, accepted):
                     yield plugin, item
                 else:
-                    plugin.problems.append(f"its hook {hook} returned {item!r}, which is not a {_names(accepted)}")
+                    plugin.note(f"its hook {hook} returned a {type(item).__name__}, which is not a {accepted.__name__}")
 
     def _collect(self, kind: str) -> list[Entry]:
-        entries = [Entry(kind, plugin, component) for plugin, component in self._call(KINDS[kind], Component)]
-        return sorted(entries, key=lambda entry: (entry.component.name, entry.plugin.name))
+        entries: dict[tuple[str, str], Entry] = {}
+        for plugin, component in self._call(KINDS[kind], Component):
+            if (component.name, plugin.name) in entries:
+                plugin.note(f"offers {kind} {component.name!r} more than once; only the first is used")
+            else:
+                entries[component.name, plugin.name] = Entry(kind, plugin, component)
+        return [entries[key] for key in sorted(entries)]
 
     # ------------------------------------------------------------------------------------------------- look-up
 
     @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the environment rather than with one plugin: collisions, names that disable nothing."""
+        typos = [f"{DISABLED_VARIABLE} names {name!r}, and no plugin has that name" for name in self._disables_nothing]
+        return typos + _collisions(self.entries())
+
+    @property
     def broken(self) -> list[Plugin]:
         """The plugins with a problem."""
+        self.entries()  # a collector that fails is known only once it was called
         return [plugin for plugin in self.plugins if plugin.problems]
 
     def entries(self, kind: str | None = None) -> list[Entry]:
         """Every component offered, or those of one `kind`, by name."""
         if kind is not None and kind not in KINDS:
             raise UsageError(f"there is no kind {kind!r}; the kinds are {', '.join(KINDS)}")
-        return [entry for entry in self._entries if kind in (None, entry.kind)]
+        for wanted in KINDS if kind is None else (kind,):  # one kind at a time: collectors may import heavy libraries
+            if wanted not in self._entries:
+                self._entries[wanted] = self._collect(wanted)
+        return [entry for name in KINDS for entry in self._entries.get(name, []) if kind in (None, name)]
 
     def find(self, kind: str, name: str) -> Entry:
         """Look one component up by ``name`` or ``plugin:name``.
@@ -167,8 +202,7 @@ class Registry:
         if len(found) == 1:
             return found[0]
         if found:
-            choices = " or ".join(sorted(repr(entry.qualified_name) for entry in found))
-            raise UsageError(f"{kind} {name!r} is offered by {len(found)} plugins; write {choices} instead")
+            raise UsageError(_ambiguity(found))
         raise UsageError(self._unknown(kind, name, offered))
 
     def _unknown(self, kind: str, name: str, offered: Sequence[Entry]) -> str:
@@ -176,10 +210,12 @@ class Registry:
         close = get_close_matches(name, names, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names) or 'none'}"
         sentence = f"there is no {kind} {name!r}; {hint}"
+        troubles = []
         if self.broken:
-            count = len(self.broken)
-            sentence += f" ({count} plugin{'s' if count > 1 else ''} had problems, see 'vsf plugins list')"
-        return sentence
+            troubles.append(f"{_plural(len(self.broken))} had problems, see 'vsf plugins list'")
+        if disabled := sum(plugin.disabled for plugin in self.plugins):
+            troubles.append(f"{_plural(disabled)} switched off by {DISABLED_VARIABLE}")
+        return f"{sentence} ({'; '.join(troubles)})" if troubles else sentence
 
     def create(self, kind: str, name: str, values: dict[str, Any] | None = None) -> Any:
         """Build a component by name from plain parameter values.
@@ -206,7 +242,10 @@ class Registry:
         """Every command that plugins add to ``vsf``."""
         import click
 
-        return sorted(self._call(COMMANDS_HOOK, click.Command), key=lambda pair: (pair[1].name or "", pair[0].name))
+        if self._commands is None:
+            offered = self._call(COMMANDS_HOOK, click.Command)
+            self._commands = sorted(offered, key=lambda pair: (pair[1].name or "", pair[0].name))
+        return self._commands
 
 
 @cache
@@ -226,13 +265,30 @@ def _name_plugins(points: Iterable[EntryPoint]) -> list[tuple[Plugin, EntryPoint
     named = []
     for (distribution, name, module), point in sorted(unique.items()):
         label = name if shared[name] == 1 else f"{distribution}/{name}"
-        version = point.dist.version if point.dist else "unknown"
+        version = (point.dist.version if point.dist else None) or "unknown"  # broken metadata has no version
         named.append((Plugin(label, distribution, version, module), point))
     return named
 
 
 def _distribution_name(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else "unknown"
+    return (point.dist.name if point.dist else None) or "unknown"
+
+
+def _collisions(entries: Iterable[Entry]) -> list[str]:
+    offered: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        offered.setdefault((entry.kind, entry.component.name), []).append(entry)
+    return [_ambiguity(found) for found in offered.values() if len(found) > 1]
+
+
+def _ambiguity(found: Sequence[Entry]) -> str:
+    choices = " or ".join(sorted(repr(entry.qualified_name) for entry in found))
+    first = found[0]
+    return f"{first.kind} {first.component.name!r} is offered by {len(found)} plugins; write {choices} instead"
+
+
+def _plural(count: int) -> str:
+    return f"{count} plugin{'s' if count > 1 else ''}"
 
 
 def _version_mismatch(distribution: Distribution | None) -> str | None:
@@ -242,7 +298,9 @@ def _version_mismatch(distribution: Distribution | None) -> str | None:
             requirement = Requirement(text)
         except InvalidRequirement:
             continue
-        if requirement.name != hookspecs.PROJECT or (requirement.marker and not requirement.marker.evaluate()):
+        if canonicalize_name(requirement.name) != hookspecs.PROJECT or (
+            requirement.marker and not requirement.marker.evaluate()
+        ):
             continue
         if not requirement.specifier.contains(vsframework.__version__, prereleases=True):
             return (
@@ -255,7 +313,3 @@ def _version_mismatch(distribution: Distribution | None) -> str | None:
 def _one_line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
-
-
-def _names(accepted: type | tuple[type, ...]) -> str:
-    return " or ".join(kind.__name__ for kind in (accepted if isinstance(accepted, tuple) else (accepted,)))

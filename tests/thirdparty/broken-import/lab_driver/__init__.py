@@ -1,0 +1,1 @@
+"""A plugin whose own dependency is missing."""

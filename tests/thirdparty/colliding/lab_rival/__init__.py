@@ -1,0 +1,1 @@
+"""A plugin that offers a name which another one has."""

@@ -1,0 +1,1 @@
+"""A plugin with one misspelled hook and one good one."""

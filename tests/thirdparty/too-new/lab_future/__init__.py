@@ -1,0 +1,1 @@
+"""A plugin for a vsframework that does not exist yet."""

@@ -1,0 +1,1 @@
+"""Loaded by every pytest run of an environment that has vsframework: it does nothing and imports nothing."""
