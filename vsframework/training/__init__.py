@@ -1,1 +1,23 @@
-"""Patches to trained generators (the paper's Fig. 2 d)."""
+"""Patches to trained generators (the paper's Fig. 2 d).
+
+``objective``: what is minimised. ``models``: networks, optimisers and one step of them. ``data``: the patches, and
+``normalisation``: counts to [-1, 1]. ``loop``: epochs. ``calibration``: statistics for measuring. ``checkpoints``:
+weights on disk. ``records``: what is told on the way.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vsframework.config import Experiment
+    from vsframework.dataset.store import PatchDataset
+
+
+def train(experiment: Experiment, dataset: PatchDataset, run: Path) -> None:
+    """Train the generators of `experiment` on `dataset` into the folder `run` (see `vsframework.training.loop`)."""
+    from vsframework.training.loop import train as train_now
+
+    train_now(experiment, dataset, run)

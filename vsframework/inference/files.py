@@ -1,0 +1,112 @@
+"""Images on disk: brightfield to stained OME-TIFF, and stains to named values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vsframework.errors import VsfError
+from vsframework.images import Image, read_image, write_ome_tiff
+from vsframework.inference.stainer import Stainer
+from vsframework.interfaces import Denoiser, Quantifier
+
+BRIGHTFIELD_NAMES = frozenset({"brightfield", "bf", "bright", "phase"})
+"""Channels of these names (any case) are not stains."""
+
+
+def stain_file(stainer: Stainer, source: Path, target: Path, scale: float | None = None) -> Image:
+    """Stain the brightfield image `source` into the OME-TIFF `target`, whole or not at all.
+
+    `target` has one float32 channel of counts per stain, the size and pixel size of `source`.
+
+    Parameters
+    ----------
+    scale
+        Pixels of a training patch per pixel of `source`; None for :func:`usual_scale`.
+
+    Raises
+    ------
+    VsfError
+        When `source` cannot be read, holds several channels of which none is brightfield, or has the wrong bit depth.
+    """
+    image = read_image(source)
+    brightfield = brightfield_plane(image, stainer.experiment.data.brightfield)
+    trained_depth = int(stainer.info["bit_depth"])
+    if image.bit_depth != trained_depth:
+        raise VsfError(
+            f"{source} has {image.bit_depth} bits and this run was trained on {trained_depth}-bit images, so counts "
+            "mean something else in it; give images of the same camera setting"
+        )
+    height, width = brightfield.shape
+    scale = usual_scale(stainer, (height, width)) if scale is None else scale
+    scaled = _resize(brightfield, max(1, round(height * scale)), max(1, round(width * scale)))
+    stains = stainer.stain(scaled[None, None])[0]
+    pixels = np.stack([_resize(stain, height, width) for stain in stains])
+    result = Image(pixels=pixels, channels=stainer.stains, pixel_size_um=image.pixel_size_um, bit_depth=32, path=target)
+    write_ome_tiff(target, result)
+    return result
+
+
+def usual_scale(stainer: Stainer, shape: tuple[int, int]) -> float:
+    """Give the magnification at which the generators saw cells: 1 for a patch, else that of a cell cut from a field."""
+    patches = stainer.experiment.patches
+    return 1.0 if shape == (patches.size, patches.size) else patches.size / patches.field_px
+
+
+def measure_file(
+    source: Path, quantifier: Quantifier, denoiser: Denoiser | None = None, stains: Sequence[str] = ()
+) -> dict[str, float]:
+    """Measure the stains in the image `source`: named values.
+
+    Parameters
+    ----------
+    denoiser
+        Removes the background first; None for stains that have none (virtual ones, for example).
+    stains
+        Channels to use, the reference stain first; all but brightfield, in the order of the file, if empty.
+
+    Raises
+    ------
+    VsfError
+        When `source` cannot be read or lacks a channel.
+    """
+    image = read_image(source)
+    names = tuple(stains) or tuple(name for name in image.channels if name.casefold() not in BRIGHTFIELD_NAMES)
+    if not names:
+        raise VsfError(f"{source} has no stain: its channels are {', '.join(image.channels)}")
+    pixels = np.stack([image.plane(name) for name in names])
+    counts = denoiser.denoise(pixels).stains if denoiser else pixels.astype(np.float32)
+    if float(counts.min()) < 0:
+        raise VsfError(f"{source} holds negative counts; measure images that were not background-corrected elsewhere")
+    try:
+        measured = quantifier.measure(counts, names)
+    except VsfError as error:
+        raise type(error)(f"{source}: {error}") from error
+    return {name: float(value) for name, value in measured.items()}
+
+
+def brightfield_plane(image: Image, preferred: str) -> npt.NDArray[np.generic]:
+    """Give the brightfield channel of `image`: the only one, or the one that is called so (or `preferred`)."""
+    if len(image.channels) == 1:
+        return image.plane()
+    known = BRIGHTFIELD_NAMES | {preferred.casefold()}
+    found = [name for name in image.channels if name.casefold() in known]
+    if len(found) != 1:
+        raise VsfError(
+            f"{image.path} holds {', '.join(image.channels)}, and which of them is brightfield cannot be told: name "
+            f"one channel {preferred!r}, or save it alone"
+        )
+    return image.plane(found[0])
+
+
+def _resize(plane: npt.NDArray[np.generic], height: int, width: int) -> npt.NDArray[np.float32]:
+    """Resize [H, W] as the dataset does: bilinear when it grows, area-averaged when it shrinks."""
+    source = np.ascontiguousarray(plane, dtype=np.float32)
+    if source.shape == (height, width):
+        return source
+    method = cv2.INTER_AREA if source.shape[0] > height else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(source, (width, height), interpolation=method), dtype=np.float32)

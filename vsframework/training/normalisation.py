@@ -1,0 +1,90 @@
+"""The one recorded normalisation step: camera counts to [-1, 1] and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from vsframework.errors import VsfError
+
+Float32Array = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normalisation:
+    """What -1 and +1 stand for; linear in between (paper: [0, 255] to [-1, 1]).
+
+    Attributes
+    ----------
+    brightfield_full_scale
+        The count that maps to +1 at the input; 0 maps to -1.
+    stain_full_scale
+        Per stain, the count that +1 at the output stands for; -1 is 0 counts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> scale = Normalisation(brightfield_full_scale=255.0, stain_full_scale=(200.0,))
+    >>> scale.brightfield_to_input(np.array([0, 255], dtype=np.uint8)).tolist()
+    [-1.0, 1.0]
+    >>> scale.output_to_counts(np.zeros((1, 1, 1), dtype=np.float32)).item()
+    100.0
+    """
+
+    brightfield_full_scale: float
+    stain_full_scale: tuple[float, ...]
+
+    def brightfield_to_input(self, counts: npt.NDArray[np.generic]) -> Float32Array:
+        """Turn brightfield counts of any shape into the generator's input, float32."""
+        return (counts.astype(np.float32) * np.float32(2 / self.brightfield_full_scale) - 1).astype(np.float32)
+
+    def stains_to_target(self, counts: npt.NDArray[np.generic]) -> Float32Array:
+        """Turn stains [..., C, H, W], counts, into what the generator should give, float32."""
+        return (counts.astype(np.float32) * (2 / self._per_channel()) - 1).astype(np.float32)
+
+    def output_to_counts(self, output: Float32Array) -> Float32Array:
+        """Turn a generator's output [..., C, H, W] into counts >= 0, float32."""
+        return np.maximum((output + 1) * (self._per_channel() / 2), 0).astype(np.float32)
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as plain values for a checkpoint."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Normalisation:
+        """Read what `as_json` gave."""
+        return cls(
+            brightfield_full_scale=float(values["brightfield_full_scale"]),
+            stain_full_scale=tuple(float(value) for value in values["stain_full_scale"]),
+        )
+
+    def _per_channel(self) -> Float32Array:
+        return np.array(self.stain_full_scale, dtype=np.float32)[:, None, None]
+
+
+def normalisation_of(
+    stains: npt.NDArray[np.generic],
+    names: Sequence[str],
+    bit_depth: int,
+    stain_range: Literal["training-max", "bit-depth"],
+) -> Normalisation:
+    """Choose the normalisation for training stains [N, C, H, W], counts.
+
+    Brightfield is scaled by the camera's full range, stains by it too or by the brightest training count.
+
+    Raises
+    ------
+    VsfError
+        When a stain is 0 everywhere.
+    """
+    full_scale = float(2**bit_depth - 1)
+    brightest = [float(value) for value in stains.max(axis=(0, 2, 3))]
+    for name, value in zip(names, brightest, strict=True):
+        if value <= 0:
+            raise VsfError(f"the stain {name} is empty on every training patch; check the denoiser and the raw images")
+    scales = brightest if stain_range == "training-max" else [full_scale] * len(brightest)
+    return Normalisation(brightfield_full_scale=full_scale, stain_full_scale=tuple(scales))
