@@ -44,7 +44,7 @@ def experiment_file() -> str:
         "|---|---|---|",
     ]
     for name, field in Experiment.model_fields.items():
-        if field.annotation is Selection or Selection in typing.get_args(field.annotation):
+        if _is_component(field):
             default = f"`{field.default.name}`" if field.default else "none"
             lines.append(f"| `[{name}]` | {default} | {field.description} |")
     return "\n".join(lines) + "\n"
@@ -64,9 +64,13 @@ def _table(title: str, model: type[BaseModel]) -> list[str]:
     rows = [
         f"| `{name}` | {_default(field)} | {field.description} |"
         for name, field in model.model_fields.items()
-        if field.description and field.annotation is not Selection and Selection not in typing.get_args(field.annotation)
+        if field.description and not _is_component(field)
     ]
     return [f"## {title}", "", "| key | default | meaning |", "|---|---|---|", *rows, ""]
+
+
+def _is_component(field: FieldInfo) -> bool:
+    return field.annotation is Selection or Selection in typing.get_args(field.annotation)
 
 
 def _default(field: FieldInfo) -> str:

@@ -149,6 +149,8 @@ class Run:
             else:
                 start = time.monotonic()
                 self._forget(stage.name)
+                if force and stage.name == "train":
+                    shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
                 stage.act()
                 seconds = time.monotonic() - start
                 self._record(

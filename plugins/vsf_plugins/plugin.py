@@ -34,9 +34,9 @@ def vsf_denoisers() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_generators() -> Sequence[Component[Any]]:
-    from vsf_plugins.generators import pix2pix
+    from vsf_plugins.generators import fast, pix2pix, unet
 
-    return [pix2pix.PIX2PIX, pix2pix.PIX2PIX_PLUS_PLUS]
+    return [pix2pix.PIX2PIX, pix2pix.PIX2PIX_PLUS_PLUS, unet.COMPONENT, fast.COMPONENT]
 
 
 @hookimpl

@@ -19,7 +19,7 @@ from vsf_plugins.quantifiers.dfi import COMPONENT, Dfi, DfiParams
 from vsframework.errors import UsageError
 
 CHANNELS = ("dsDNA", "ssDNA")
-COUNTS = st.floats(0, 65535, width=32)
+COUNTS = st.just(0.0) | st.floats(2**-20, 65535, width=32)  # nothing so faint that float32 loses it to zero
 SHAPES = st.tuples(st.integers(1, 3), st.just(2), st.integers(1, 6), st.integers(1, 6))
 STAINS = hnp.arrays(np.float64, SHAPES, elements=COUNTS)
 

@@ -10,14 +10,14 @@ SMALL = (
     "patches.size=64",
     "generator.width=16",
     "generator.depth=6",
-    "training.batch_size=8",
+    "training.batch_size=4",
 )
 """What makes the demo fit into minutes on two cores: small patches and a narrow network, else the paper's recipe."""
 
 
 @click.command(name="demo")
 @click.argument("out", default="demo", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--fields", default=10, show_default=True, type=click.IntRange(1, 1000), help="Fields per donor.")
+@click.option("--fields", default=6, show_default=True, type=click.IntRange(1, 1000), help="Fields per donor.")
 @click.option("--epochs", default=40, show_default=True, type=click.IntRange(1), help="Passes over the patches.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the simulation.")
 def command(out: Path, fields: int, epochs: int, seed: int) -> None:

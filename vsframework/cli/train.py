@@ -13,7 +13,7 @@ from vsframework.cli.options import experiment_argument, override_option
 @experiment_argument
 @override_option
 def command(experiment: Path, overrides: tuple[str, ...]) -> None:
-    """Train the generators of an experiment, or go on where an earlier training stopped.
+    """Train the generators of an experiment.
 
     EXPERIMENT is a TOML file whose dataset has been built (vsf dataset build). Checkpoints, metrics.csv and TensorBoard
     events go to its run folder. Stop it whenever you like; the same command goes on from the newest checkpoint.

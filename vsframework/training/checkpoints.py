@@ -118,7 +118,7 @@ class Checkpoints:
         if header.get("identity") != self.identity:
             raise VsfError(
                 f"{path} belongs to another experiment or dataset (its generator, training or split differ); choose "
-                f"another output folder, or delete {path.parent} to train anew"
+                f"another output folder, or train anew: 'vsf run --force', or delete {path.parent}"
             )
 
 
