@@ -18,7 +18,7 @@ SMALL = (
 @click.command(name="demo")
 @click.argument("out", default="demo", type=click.Path(path_type=Path, file_okay=False))
 @click.option("--fields", default=6, show_default=True, type=click.IntRange(1, 1000), help="Fields per donor.")
-@click.option("--epochs", default=40, show_default=True, type=click.IntRange(1), help="Passes over the patches.")
+@click.option("--epochs", default=25, show_default=True, type=click.IntRange(1), help="Passes over the patches.")
 @click.option("--seed", default=1, show_default=True, type=click.IntRange(0), help="Of the simulation.")
 def command(out: Path, fields: int, epochs: int, seed: int) -> None:
     """Simulate six donors, train small, and write a report: the whole path in minutes.
