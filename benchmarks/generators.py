@@ -215,7 +215,9 @@ def _version(package: str) -> str | None:
 
 def _commit() -> str:
     root = Path(__file__).resolve().parents[1]
-    answer = subprocess.run(["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        ["git", "describe", "--always", "--abbrev=40", "--dirty"], cwd=root, capture_output=True, text=True, check=False
+    )
     return answer.stdout.strip() or "unknown"
 
 

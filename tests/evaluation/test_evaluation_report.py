@@ -18,7 +18,7 @@ from vsframework.cli.evaluate import describe
 from vsframework.cli.report import command as report_command
 from vsframework.dataset.store import PatchDataset
 from vsframework.errors import UsageError, VsfError
-from vsframework.evaluation import evaluate
+from vsframework.evaluation import Evaluation, evaluate
 from vsframework.evaluation.report import rejections, write_report
 from vsframework.evaluation.wording import headline
 
@@ -107,6 +107,16 @@ def test_the_headline_says_how_the_model_compares_with_the_constant(
     assert "the model is 25 % worse than a constant." in headline(worse, worse.quantities[0])
     awful = evaluate(dataset, run, known_stainer(error=0.24))
     assert "much worse than a constant: its error is 3.0 times as large" in headline(awful, awful.quantities[0])
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [(-0.2, 0.3, True), (0.1, 0.3, False), (-0.4, -0.1, False)])
+def test_a_gain_within_chance_is_not_called_a_gain(evaluated: Path, low: float, high: float, said: bool) -> None:
+    evaluation = Evaluation.read(evaluated)
+    quantity = evaluation.quantities[0]
+    assert quantity.interval is not None
+    interval = quantity.interval.model_copy(update={"skill_low": low, "skill_high": high})
+    changed = quantity.model_copy(update={"interval": interval})
+    assert ("within chance: no gain is shown." in headline(evaluation, changed)) is said
 
 
 def test_several_held_out_donors_are_all_named(run: Path, known_stainer: Make) -> None:

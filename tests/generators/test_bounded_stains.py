@@ -27,9 +27,11 @@ def test_a_gradient_goes_through_where_it_points_back_inside() -> None:
     assert x.grad.tolist() == [-1.0, 0.0, -1.0, 1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize("start", [-1.0, -0.9, 0.0])
-@pytest.mark.parametrize("name", ["fast", "unet"])
-def test_training_leaves_the_dark_although_most_of_a_patch_is_dark(name: str, start: float) -> None:
+@pytest.mark.parametrize("start", [-1.0, 0.0])
+@pytest.mark.parametrize(("name", "size"), [("fast", {"width": 8}), ("unet", {"width": 4, "depth": 3})])
+def test_training_leaves_the_dark_although_most_of_a_patch_is_dark(
+    name: str, size: dict[str, int], start: float
+) -> None:
     """Heads cover a sixth of the patches: with tanh at its end, the same training gives no stain at all."""
     rows, columns = torch.meshgrid(torch.arange(64.0), torch.arange(64.0), indexing="ij")
     torch.manual_seed(1)
@@ -37,7 +39,7 @@ def test_training_leaves_the_dark_although_most_of_a_patch_is_dark(name: str, st
     inside = torch.stack([(rows - y).square() + (columns - x).square() < 14**2 for y, x in centres.tolist()])
     target = 1.5 * inside[:, None].float() - 1
     brightfield = 0.3 - 0.6 * inside[:, None].float() + 0.05 * torch.randn(16, 1, 64, 64)
-    network = registry().create("generator", name, {"width": 8, "start": start}).networks(1, 1, 64).generator
+    network = registry().create("generator", name, {**size, "start": start}).networks(1, 1, 64).generator
     optimiser = torch.optim.Adam(network.parameters(), 2e-3, betas=(0.5, 0.999))
     for step in range(60):
         batch = torch.arange(4) + 4 * (step % 4)

@@ -86,11 +86,19 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
     cells = f"{quantity.held_out_cells} cell{'' if quantity.held_out_cells == 1 else 's'}"
     constant = next(row.constant for row in quantity.donors if row.held_out)
     verdict = f", so the model is {comparison(found.skill)}" if math.isfinite(found.skill) else ""
+    if verdict and within_chance(quantity):
+        verdict += ", which is within chance: no gain is shown"
     return (
         f"{where} ({cells}) the mean absolute {name} error is {number(found.mae, quantity.unit)}; predicting the "
         f"training donors' median ({number(constant, quantity.unit)}) for every cell gives "
         f"{number(found.constant_mae, quantity.unit)}{verdict}."
     )
+
+
+def within_chance(quantity: QuantityResult) -> bool:
+    """Whether the interval of the gain includes zero."""
+    interval = quantity.interval
+    return interval is not None and interval.skill_low <= 0 <= interval.skill_high
 
 
 def uncertainty(quantity: QuantityResult) -> str:

@@ -1,7 +1,7 @@
 """Keeps stains in [-1, 1] without the flat ends of tanh.
 
 Most of a fluorescence patch is dark, so L1 first drives every pixel to -1. There the gradient of tanh vanishes for the
-cells too, and training can end before it began (seen with both networks of our own). A clamp that lets every gradient
+cells too, and training can end before it began (seen with candidates of `fast`). A clamp that lets every gradient
 through which points back inside has no such end, and gives a background of exactly 0 counts, on which the DFI depends.
 """
 
