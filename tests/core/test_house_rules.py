@@ -47,7 +47,16 @@ def test_the_one_line_help_of_a_verb_is_the_first_line_of_its_command(verb: str)
 
 
 def test_no_absolute_path_and_no_registry_host_is_written_down() -> None:
-    forbidden = re.compile(r"(/wor" + r"k/|/home/\w|/root/|C:\\\\Users|p" + r"ypi\.org|python" + r"hosted|npm" + r"js\.)")
+    # written in two halves each, so that this file does not find itself
+    halves = [
+        ("/wor", "k/"),
+        ("/home", r"/\w"),
+        ("/roo", "t/"),
+        ("C:", r"\\Users"),
+        ("py", r"pi\.org"),
+        ("python", "hosted"),
+    ]
+    forbidden = re.compile("|".join(first + second for first, second in halves))
     found = [
         f"{path.relative_to(ROOT)}: {match[0]}"
         for path in tracked_files()

@@ -15,7 +15,7 @@ STAGES = ("dataset", "train", "evaluate", "report")
 @experiment_argument
 @override_option
 @click.option("--until", type=click.Choice(STAGES), default="report", show_default=True, help="Last stage to run.")
-@click.option("--force", is_flag=True, help="Run every stage again, also those that are up to date; training starts from the beginning.")
+@click.option("--force", is_flag=True, help="Run every stage again; training starts from the beginning.")
 @json_option
 def command(experiment: Path, overrides: tuple[str, ...], until: str, force: bool, as_json: bool) -> None:
     """Run all stages of an experiment, skipping what is already there.

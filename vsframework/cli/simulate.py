@@ -35,8 +35,8 @@ def _simulation_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def command(out: Path, as_json: bool, **values: Any) -> None:
     """Simulate acridine-orange fields with known truth.
 
-    They go into the folder OUT. The truth is in OUT/truth.csv, one row per cell; OUT/experiment.toml is ready for 'vsf run'. The same options give
-    the same pixels. After an interruption the same command goes on where it stopped.
+    They go into the folder OUT. The truth is in OUT/truth.csv, one row per cell; OUT/experiment.toml is ready for
+    'vsf run'. The same options give the same pixels. After an interruption the same command goes on where it stopped.
     """
     from pydantic import ValidationError
 
