@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("project", deadline=None)  # speed is a benchmark's business, and test machines are noisy
+settings.load_profile("project")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

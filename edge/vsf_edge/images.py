@@ -1,4 +1,4 @@
-"""Brightfield images in, stains out: linear counts, no rescaling, through OpenCV."""
+"""Brightfield images in, stains out: linear counts, their values never rescaled, through OpenCV."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def read_brightfield(path: Path, manifest: Manifest) -> Array:
     """Read one image as the model takes it: float32 [C, H, W] in counts.
 
     A model of one plane takes the first page of a file; one of several planes takes as many pages. A colour file is
-    taken where its planes are equal, as cameras with a colour format write grey.
+    taken where its planes are equal, as cameras with a colour format write grey. A square image is the crop of one
+    cell and is resized to the model's patch, as the crops of its training were.
 
     Raises
     ------
@@ -35,9 +36,11 @@ def read_brightfield(path: Path, manifest: Manifest) -> Array:
         raise EdgeError(f"{path} has {len(pages)} planes and the model takes {manifest.in_channels}")
     if len({page.shape for page in pages}) > 1:
         raise EdgeError(f"{path} has planes of different sizes")
+    depth = pages[0].dtype
+    pages = [_fit(page, manifest) for page in pages]
     _check_size(pages[0].shape, manifest, path)
     planes = np.stack(pages)
-    if planes.dtype == np.uint8 and manifest.input_full_scale > 255:
+    if depth == np.uint8 and manifest.input_full_scale > 255:
         raise EdgeError(
             f"{path} has 8 bits and the model takes camera counts up to {manifest.input_full_scale:g}: "
             "save it in 16 bits, without rescaling"
@@ -102,9 +105,21 @@ def _grey(page: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
     return colour[:, :, 0]
 
 
+def _fit(page: npt.NDArray[np.generic], manifest: Manifest) -> npt.NDArray[np.generic]:
+    """Resize a square crop to the model's square patch: bilinear when it grows, area-averaged when it shrinks."""
+    height, width = page.shape
+    size = manifest.height
+    if size is None or manifest.width != size or height != width or height in (0, size):
+        return page
+    method = cv2.INTER_AREA if height > size else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(page.astype(np.float32), (size, size), interpolation=method))
+
+
 def _check_size(shape: tuple[int, ...], manifest: Manifest, path: Path) -> None:
     for side, length, wanted in (("high", shape[0], manifest.height), ("wide", shape[1], manifest.width)):
         if wanted is not None and length != wanted:
-            raise EdgeError(f"{path} is {length} px {side} and the model takes patches {wanted} px {side}: cut patches")
+            raise EdgeError(
+                f"{path} is {length} px {side} and the model takes patches {wanted} px {side}: cut square patches"
+            )
         if length < 1 or length % manifest.stride:
             raise EdgeError(f"{path} is {length} px {side} and the model takes multiples of {manifest.stride} px")

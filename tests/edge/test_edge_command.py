@@ -105,7 +105,7 @@ def test_whole_counts_are_written_on_request(vsf_edge: Command, model: Path, tmp
 
 def test_a_bad_image_does_not_stop_the_others(vsf_edge: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(b"not an image")
-    save(tmp_path / "2.png", side=20)
+    assert cv2.imwrite(str(tmp_path / "2.png"), np.zeros((20, 16), np.uint8))
     save(tmp_path / "3.png")
     names = [tmp_path / f"{number}.png" for number in (1, 2, 3, 4)]
     code, _, err = vsf_edge("run", model, *names, "-o", tmp_path / "out")

@@ -89,6 +89,22 @@ def test_what_the_model_was_not_trained_on_is_refused(
         read_brightfield(tmp_path / "a.tif", manifest)
 
 
+@pytest.mark.parametrize("side", [8, 15, 40])
+def test_a_square_crop_becomes_the_patch_that_training_saw(tmp_path: Path, side: int) -> None:
+    from vsframework.dataset.geometry import resize
+
+    crop = np.random.default_rng(0).integers(0, 256, (side, side), dtype=np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), crop)
+    patch = read_brightfield(tmp_path / "a.png", replace(MANIFEST, height=16, width=16))
+    np.testing.assert_array_equal(patch[0], resize(crop, 16))
+
+
+def test_a_crop_that_is_not_square_is_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "a.png"), RAMP[:, :4])
+    with pytest.raises(EdgeError, match="8 px high and the model takes patches 16 px high: cut square patches"):
+        read_brightfield(tmp_path / "a.png", replace(MANIFEST, height=16, width=16))
+
+
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"II*\x00 truncated"])
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)

@@ -25,7 +25,7 @@ def command(
 ) -> None:
     """Stain image files and measure them.
 
-    MODEL is a .vsf file, IMAGES are brightfield patches of the size that it takes (PNG or TIFF). Writes one TIFF per
+    MODEL is a .vsf file, IMAGES are square brightfield crops of one cell each (PNG or TIFF). Writes one TIFF per
     image and stain, in counts, and cells.csv with the quantities. A bad image does not stop the others; the exit code
     is 1 if there was one.
     """
