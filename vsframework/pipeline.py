@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import vsframework
 from vsframework.atomic import write_text
@@ -21,8 +21,11 @@ from vsframework.config import Experiment, load_experiment, write_experiment
 from vsframework.errors import VsfError
 from vsframework.plugins import registry
 
+if TYPE_CHECKING:
+    from vsframework.dataset import PatchDataset
+
 DATASET_SECTIONS = ("data", "patches", "registrar", "alignment", "detector", "denoiser", "quantifier")
-TRAINING_SECTIONS = ("split", "generator", "training")
+TRAINING_SECTIONS = ("split", "generator", "training", "augmentation", "validation", "objective", "weak")
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ class Run:
                 "train",
                 f"checkpoints/{FINAL}",
                 self._training_key,
-                lambda: training.train(self.experiment, open_dataset(), self.path),
+                lambda: training.train(self.experiment, open_dataset(), self.path, self._weak_dataset()),
             ),
             Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
             Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
@@ -110,11 +113,19 @@ class Run:
 
     def _training_key(self) -> dict[str, Any]:
         info = json.loads((self.dataset_path / "dataset.json").read_text(encoding="utf-8"))
+        weak = self._weak_dataset()
+        measured_by = ("quantifier",) if self.experiment.objective.lambda_quantity else ()
         return {
-            "sections": self._sections(TRAINING_SECTIONS),
+            "sections": self._sections((*TRAINING_SECTIONS, *measured_by)),
             "dataset": info["hash"],
+            "weak": weak.info["hash"] if weak else None,
             "software": self._software("generator"),
         }
+
+    def _weak_dataset(self) -> PatchDataset | None:
+        from vsframework.training.data import open_weak_dataset
+
+        return open_weak_dataset(self.experiment, self.folder)
 
     def _evaluation_key(self) -> dict[str, Any]:
         from vsframework.training.checkpoints import FINAL

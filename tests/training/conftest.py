@@ -40,17 +40,30 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> PatchDataset:
 
 @pytest.fixture(scope="session")
 def make_experiment() -> Callable[..., Experiment]:
-    """Build the tiny experiment; keywords change its [training], `generator` and `test_donors`."""
+    """Build the tiny experiment; keywords change its [training], the others are tables of their own."""
 
     def make(
-        generator: dict[str, Any] | None = None, test_donors: tuple[str, ...] = ("donor3",), **training: Any
+        generator: dict[str, Any] | None = None,
+        test_donors: tuple[str, ...] = ("donor3",),
+        objective: dict[str, Any] | None = None,
+        weak: dict[str, Any] | None = None,
+        quantifier: dict[str, Any] | None = None,
+        validation_donors: tuple[str, ...] = (),
+        validation: dict[str, Any] | None = None,
+        augmentation: dict[str, Any] | None = None,
+        **training: Any,
     ) -> Experiment:
         tables = {
             "data": {"root": "raw"},
             "patches": {"size": SIZE},
-            "split": {"test_donors": list(test_donors)},
+            "split": {"test_donors": list(test_donors), "validation_donors": list(validation_donors)},
             "generator": {**GENERATOR, **(generator or {})},
             "training": {**TRAINING, **training},
+            "objective": objective or {},
+            "weak": weak or {},
+            "validation": validation or {},
+            "augmentation": augmentation or {},
+            "quantifier": {"name": "dfi", **(quantifier or {})},
         }
         return parse_experiment(tables, "the tiny experiment")
 

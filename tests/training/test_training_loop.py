@@ -5,10 +5,6 @@ from __future__ import annotations
 import csv
 import logging
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +12,7 @@ import pytest
 import torch
 
 from vsframework import UsageError, VsfError
-from vsframework.config import Experiment, write_experiment
+from vsframework.config import Experiment
 from vsframework.dataset.store import PatchDataset
 from vsframework.training import train
 from vsframework.training.checkpoints import FINAL, read_header, read_weights, write_weights
@@ -89,7 +85,7 @@ def test_one_joint_model_gives_all_stains(tiny_dataset: PatchDataset, make_exper
 def test_without_an_adversarial_weight_there_is_no_discriminator(
     tiny_dataset: PatchDataset, make_experiment: Make, run: Path
 ) -> None:
-    train(make_experiment(epochs=1, lambda_gan=0), tiny_dataset, run)
+    train(make_experiment(epochs=1, objective={"lambda_gan": 0}), tiny_dataset, run)
     assert not [name for name in read_weights(states(run)[-1]).tensors if "discriminator" in name]
     assert metrics(run)[0]["adversarial"] == ""
 
@@ -120,33 +116,6 @@ def test_a_prolonged_training_equals_a_long_one_bit_for_bit(
     assert_same_weights(tmp_path / "long", tmp_path / "prolonged")
     losses = [[{**row, "images_per_second": ""} for row in metrics(tmp_path / name)] for name in ("long", "prolonged")]
     assert losses[0] == losses[1]
-
-
-def test_a_killed_training_resumes_to_the_same_weights(
-    tiny_dataset: PatchDataset, make_experiment: Make, tmp_path: Path
-) -> None:
-    experiment = make_experiment(epochs=25)
-    killed = tmp_path / "killed"
-    write_experiment(experiment, tmp_path / "experiment.toml")
-    code = (
-        "import sys; from pathlib import Path; from vsframework.config import load_experiment; "
-        "from vsframework.dataset.store import PatchDataset; from vsframework.training import train; "
-        "train(load_experiment(Path(sys.argv[1])), PatchDataset.open(Path(sys.argv[2])), Path(sys.argv[3]))"
-    )
-    arguments = [str(tmp_path / "experiment.toml"), str(tiny_dataset.path), str(killed)]
-    process = subprocess.Popen([sys.executable, "-c", code, *arguments])
-    try:
-        while process.poll() is None and not states(killed):
-            time.sleep(0.005)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert states(killed)
-    assert not (killed / "checkpoints" / FINAL).exists(), "the training ended before it could be killed"
-    train(experiment, tiny_dataset, killed)
-    train(experiment, tiny_dataset, tmp_path / "whole")
-    assert_same_weights(tmp_path / "whole", killed)
-    assert [row["epoch"] for row in metrics(killed)] == [row["epoch"] for row in metrics(tmp_path / "whole")]
 
 
 def test_a_trained_run_is_left_alone(tiny_dataset: PatchDataset, make_experiment: Make, run: Path) -> None:

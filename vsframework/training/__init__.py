@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from vsframework.dataset.store import PatchDataset
 
 
-def train(experiment: Experiment, dataset: PatchDataset, run: Path) -> None:
+def train(experiment: Experiment, dataset: PatchDataset, run: Path, weak: PatchDataset | None = None) -> None:
     """Train the generators of `experiment` on `dataset` into the folder `run` (see `vsframework.training.loop`)."""
     from vsframework.training.loop import train as train_now
 
-    train_now(experiment, dataset, run)
+    train_now(experiment, dataset, run, weak)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 BATCH = 16
+"""Patches per batch whose statistics are averaged."""
 
 
-def calibrated(generator: nn.Module, brightfield: torch.Tensor, device: torch.device) -> nn.Module:
+def calibrated(generator: nn.Module, brightfield: Iterable[torch.Tensor], device: torch.device) -> nn.Module:
     """Copy `generator`, with batch normalisation's running statistics gathered again over `brightfield`.
 
     Those of training trail behind the weights and were gathered with dropout on; measuring happens with the last
-    weights and dropout off. `brightfield` is [N, in_channels, H, W] in [-1, 1]. A generator without batch
+    weights and dropout off. `brightfield` gives batches [N, in_channels, H, W] in [-1, 1]. A generator without batch
     normalisation is copied as it is.
     """
     result = copy.deepcopy(generator).eval()
@@ -27,6 +29,11 @@ def calibrated(generator: nn.Module, brightfield: torch.Tensor, device: torch.de
         norm.momentum = None  # a plain average over all batches
         norm.train()
     with torch.inference_mode():
-        for batch in torch.split(brightfield, BATCH):
+        for batch in brightfield:
             result(batch.to(device))
     return result.eval()
+
+
+def needs_statistics(deployed: nn.Module) -> bool:
+    """Whether the `deployed` form of a generator measures with running statistics."""
+    return any(isinstance(module, _BatchNorm) for module in deployed.modules())

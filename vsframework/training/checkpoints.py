@@ -5,6 +5,7 @@ Nothing is ever unpickled, and a file is there whole or not at all.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -20,7 +21,19 @@ from safetensors.torch import save_file
 from vsframework.atomic import atomic_path
 from vsframework.config import Experiment
 from vsframework.errors import VsfError
-from vsframework.training.models import Model
+from vsframework.training.state import TrainingState, below
+
+__all__ = [
+    "FINAL",
+    "Checkpoints",
+    "DamagedWeightsError",
+    "WeightFile",
+    "below",
+    "read_header",
+    "read_weights",
+    "training_identity",
+    "write_weights",
+]
 
 HEADER_KEY = "vsframework"
 FORMAT_VERSION = 1
@@ -30,7 +43,16 @@ FINAL = "final/generators.safetensors"
 """The trained generators, in the folder of checkpoints; there when training has ended."""
 
 # what does not change the weights after a given number of epochs
-NOT_IDENTIFYING = ("epochs", "checkpoint_every", "accelerator")
+NOT_IDENTIFYING = (
+    "epochs",
+    "checkpoint_every",
+    "checkpoint_steps",
+    "accelerator",
+    "devices",
+    "channels_last",
+    "compile",
+    "memory_gib",
+)
 
 log = logging.getLogger(__name__)
 
@@ -52,88 +74,159 @@ class Checkpoints:
         Where the files lie.
     identity
         What :func:`training_identity` gives for the experiment and dataset at hand.
+    generator
+        Which networks are trained: ``name``, ``distribution`` and ``version`` of their plugin.
     """
 
-    def __init__(self, folder: Path, identity: str) -> None:
+    def __init__(self, folder: Path, identity: str, generator: Mapping[str, Any]) -> None:
         self.folder = folder
         self.identity = identity
+        self.generator = {key: generator[key] for key in ("name", "distribution", "version")}
 
     @property
     def final(self) -> Path:
         """Where the trained generators are, once training has ended."""
         return self.folder / FINAL
 
-    def finished_epochs(self) -> int:
-        """Give the number of epochs that the final generators were trained for, 0 while there are none.
+    def is_finished(self, epochs: int) -> bool:
+        """Whether the final generators are those of a training of `epochs` epochs, or of one that stopped early.
 
         Raises
         ------
         VsfError
-            When they belong to another experiment or dataset.
+            When they belong to another experiment, dataset or version of the generator.
         """
         if not self.final.exists():
-            return 0
+            return False
         try:
             header = read_header(self.final)
-        except VsfError as error:
+        except DamagedWeightsError as error:
             log.warning("%s; training goes on from the newest checkpoint", error)
-            return 0
-        self._check_identity(self.final, header)
-        return int(header["epochs"])
+            return False
+        self._check_origin(self.final, header)
+        stopped = header.get("stopped_early", False) and int(header["trained_epochs"]) <= epochs
+        return stopped or int(header["epochs"]) == epochs
 
-    def save(self, epoch: int, models: Sequence[Model]) -> None:
-        """Write the whole state of training after `epoch` epochs, and drop all but the newest two."""
-        tensors, optimisers = _gather(models)
-        header = {"kind": "training-state", "identity": self.identity, "epoch": epoch, "optimisers": optimisers}
-        write_weights(self.folder / f"epoch-{epoch:06d}.safetensors", tensors, header)
-        for old in self._states()[:-KEPT]:
+    def save(self, state: TrainingState) -> None:
+        """Write the whole state of training, and drop all but the newest two; every process must call this."""
+        tensors, values = state.gather()
+        if not state.fabric.is_global_zero:
+            return
+        position = state.position
+        name = f"epoch-{position.epoch:06d}" + (f"+{position.batch:09d}" if position.batch else "")
+        header = {"kind": "training-state", **self._origin(), **values, "epoch": position.epoch}
+        write_weights(self.folder / f"{name}.safetensors", tensors, header)
+        states = self._states()
+        for old in states[:-KEPT]:
             old.unlink()
+        self._drop_best(states[-KEPT:], position.best_epoch)
 
-    def restore(self, models: Sequence[Model]) -> int:
-        """Load the newest good state into `models`; gives its epoch, 0 where there is none.
+    def restore(self, state: TrainingState) -> bool:
+        """Load the newest good state into `state`; gives False where there is none.
 
         Raises
         ------
         VsfError
-            When a state belongs to another experiment or dataset, or when every one is damaged.
+            When a state belongs to another experiment, dataset or version of the generator, or when every one is
+            damaged.
         """
+        if state.fabric.is_global_zero:
+            self._drop_unfinished()
         states = self._states()
         for path in reversed(states):
             try:
-                state = read_weights(path)
-                self._check_identity(path, state.header)
-                _scatter(state, models, path)
+                file = read_weights(path)
+                self._check_origin(path, file.header)
+                self._load(file, state, path)
             except DamagedWeightsError as error:
                 log.warning("%s; the checkpoint before it is tried", error)
                 continue
-            return int(state.header["epoch"])
+            return True
         if states:
             raise VsfError(f"none of the checkpoints in {self.folder} can be read; delete them to train from the start")
-        return 0
+        return False
+
+    def save_best(self, epoch: int, tensors: Mapping[str, torch.Tensor]) -> None:
+        """Write the weights that validated best."""
+        write_weights(self._best(epoch), tensors, {"kind": "best", **self._origin(), "epoch": epoch})
+
+    def read_best(self, epoch: int) -> dict[str, torch.Tensor]:
+        """Read what `save_best` wrote after `epoch`."""
+        return read_weights(self._best(epoch)).tensors
+
+    def _best(self, epoch: int) -> Path:
+        return self.folder / f"best-{epoch:06d}.safetensors"
+
+    def _drop_best(self, states: Sequence[Path], epoch: int) -> None:
+        """Delete best weights that no state refers to."""
+        needed = {self._best(epoch)}
+        for path in states:
+            with contextlib.suppress(VsfError, KeyError):
+                needed.add(self._best(read_header(path)["position"]["best_epoch"]))
+        for path in set(self.folder.glob("best-*.safetensors")) - needed:
+            path.unlink(missing_ok=True)
+
+    def _drop_unfinished(self) -> None:
+        """Delete what a killed process had begun to write."""
+        for pattern in (".epoch-*.safetensors", ".best-*.safetensors"):
+            for path in self.folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     def _states(self) -> list[Path]:
-        return sorted(self.folder.glob("epoch-*.safetensors"))
+        return sorted(self.folder.glob("epoch-*.safetensors"), key=lambda path: path.stem)
 
-    def _check_identity(self, path: Path, header: Mapping[str, Any]) -> None:
+    def _origin(self) -> dict[str, Any]:
+        return {"identity": self.identity, "generator": self.generator}
+
+    def _check_origin(self, path: Path, header: Mapping[str, Any]) -> None:
+        generator = header.get("generator", {})
+        theirs = {key: generator.get(key) for key in self.generator}
+        anew = f"or train anew: 'vsf run --force', or delete {self.folder}"
+        if theirs.get("name") != self.generator["name"]:
+            raise VsfError(
+                f"{path} belongs to another experiment or dataset: it was trained with the generator "
+                f"{theirs.get('name')} and this experiment uses {self.generator['name']}; choose another output "
+                f"folder, {anew}"
+            )
         if header.get("identity") != self.identity:
             raise VsfError(
                 f"{path} belongs to another experiment or dataset (its generator, training or split differ); choose "
-                f"another output folder, or train anew: 'vsf run --force', or delete {path.parent}"
+                f"another output folder, {anew}"
             )
+        if theirs != self.generator:
+            raise VsfError(
+                f"{path} was trained with {theirs.get('distribution')} {theirs.get('version')} and "
+                f"{self.generator['distribution']} {self.generator['version']} is installed; install that version to "
+                f"go on, {anew}"
+            )
+
+    def _load(self, file: WeightFile, state: TrainingState, path: Path) -> None:
+        try:
+            state.scatter(file.tensors, file.header)
+        except (KeyError, TypeError, RuntimeError, ValueError) as error:
+            raise DamagedWeightsError(f"{path} does not fit the networks of this experiment") from error
 
 
 class DamagedWeightsError(VsfError):
     """A weight file is truncated, or is not one of ours."""
 
 
-def training_identity(experiment: Experiment, dataset_hash: str) -> str:
+def training_identity(experiment: Experiment, *dataset_hashes: str) -> str:
     """Hash everything that decides the weights after a given number of epochs.
 
-    The number of epochs itself is left out, so that a training can be prolonged.
+    The number of epochs itself is left out, so that a training can be prolonged, unless the learning rate falls
+    towards the last one. `dataset_hashes` are of the dataset and, where there is one, of the weak dataset.
     """
     tables = experiment.tables()
     training = {key: value for key, value in tables["training"].items() if key not in NOT_IDENTIFYING}
-    decisive = [tables["generator"], training, tables["split"], dataset_hash]
+    quantifier = tables["quantifier"] if experiment.objective.lambda_quantity else None
+    weak = {**tables["weak"], "dataset": None}  # which cells these are, their hash says
+    sections = [tables[name] for name in ("generator", "objective", "split", "augmentation")]
+    if experiment.split.validation_donors:
+        sections.append(tables["validation"])
+    if experiment.training.schedule != "constant":
+        sections.append({"epochs": experiment.training.epochs})  # the learning rate depends on where training ends
+    decisive = [*sections, training, weak, quantifier, *dataset_hashes]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 
 
@@ -179,46 +272,3 @@ def _read(path: Path, *, with_tensors: bool) -> WeightFile:
     if version != FORMAT_VERSION:
         raise VsfError(f"{path} has format {version} and this vsframework reads {FORMAT_VERSION}; upgrade vsframework")
     return WeightFile(header=header, tensors=tensors)
-
-
-def _gather(models: Sequence[Model]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Collect the state of networks, optimisers and random generators: tensors by name, the rest as JSON values."""
-    tensors = {"random/cpu": torch.get_rng_state()}
-    for index in range(torch.cuda.device_count()):
-        tensors[f"random/cuda{index}"] = torch.cuda.get_rng_state(index)
-    groups: dict[str, Any] = {}
-    for model in models:
-        for role, network in model.networks.items():
-            prefix = f"{model.plan.name}/{role}"
-            tensors |= {f"{prefix}/weights/{name}": value for name, value in network.state_dict().items()}
-            state = model.optimisers[role].state_dict()
-            groups[prefix] = state["param_groups"]
-            for index, values in state["state"].items():
-                tensors |= {f"{prefix}/optimiser/{index}/{name}": value for name, value in values.items()}
-    return tensors, groups
-
-
-def _scatter(state: WeightFile, models: Sequence[Model], path: Path) -> None:
-    """Put what `_gather` collected back into place."""
-    try:
-        for model in models:
-            for role, network in model.networks.items():
-                prefix = f"{model.plan.name}/{role}"
-                network.load_state_dict(below(state.tensors, f"{prefix}/weights/"))
-                slots: dict[int, dict[str, torch.Tensor]] = {}
-                for name, value in below(state.tensors, f"{prefix}/optimiser/").items():
-                    slot, _, key = name.partition("/")
-                    slots.setdefault(int(slot), {})[key] = value
-                groups = state.header["optimisers"][prefix]
-                model.optimisers[role].load_state_dict({"state": slots, "param_groups": groups})
-        torch.set_rng_state(state.tensors["random/cpu"])
-        for index in range(torch.cuda.device_count()):
-            if f"random/cuda{index}" in state.tensors:
-                torch.cuda.set_rng_state(state.tensors[f"random/cuda{index}"], index)
-    except (KeyError, RuntimeError, ValueError) as error:
-        raise DamagedWeightsError(f"{path} does not fit the networks of this experiment") from error
-
-
-def below(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
-    """Give the tensors whose name starts with `prefix`, without it."""
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

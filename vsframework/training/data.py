@@ -1,16 +1,22 @@
-"""The patches that are trained on: accepted cells of the training donors, normalised, in memory."""
+"""What is trained on, in memory: patches with their stains, and cells of which only values were measured (weak)."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from vsframework.config import Experiment
 from vsframework.dataset.store import PatchDataset
-from vsframework.errors import VsfError
+from vsframework.errors import UsageError, VsfError
+from vsframework.interfaces import Quantity
 from vsframework.training.normalisation import Normalisation, normalisation_of
+
+WEAK_STREAM = 1 << 40
+"""Keeps the order of weak cells apart from that of the others."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,7 @@ def load_training_patches(experiment: Experiment, dataset: PatchDataset) -> Trai
     """
     if dataset.denoised is None:
         raise VsfError(f"{dataset.path} has measured values but no fluorescence images, so no generator can be trained")
-    cells = dataset.accepted(exclude=experiment.split.test_donors)
+    cells = dataset.accepted(exclude=experiment.split.held_out)
     if cells.empty:
         raise VsfError(
             f"every accepted cell of {dataset.path} belongs to a held-out donor; shorten split.test_donors in the "
@@ -62,7 +68,139 @@ def load_training_patches(experiment: Experiment, dataset: PatchDataset) -> Trai
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeakBatch:
+    """Cells without images of their stains.
+
+    Attributes
+    ----------
+    brightfield
+        float32 [N, 1, H, W], in [-1, 1].
+    measured
+        What was measured on their stains: quantities by name, float32 [N], in the unit of a patch's own.
+    """
+
+    brightfield: torch.Tensor
+    measured: dict[str, torch.Tensor]
+
+    def __len__(self) -> int:
+        return len(self.brightfield)
+
+    def to(self, device: torch.device) -> WeakBatch:
+        """Copy it to `device`."""
+        return WeakBatch(
+            brightfield=self.brightfield.to(device),
+            measured={name: values.to(device) for name, values in self.measured.items()},
+        )
+
+    def part(self, rows: torch.Tensor) -> WeakBatch:
+        """Give the cells `rows`."""
+        return WeakBatch(
+            brightfield=self.brightfield[rows],
+            measured={name: values[rows] for name, values in self.measured.items()},
+        )
+
+
+def open_weak_dataset(experiment: Experiment, folder: Path) -> PatchDataset | None:
+    """Open the dataset that ``weak.dataset`` names, if any; `folder` is where the experiment file lies.
+
+    Raises
+    ------
+    UsageError
+        When there is no dataset.
+    """
+    name = experiment.weak.dataset
+    return PatchDataset.open(folder / name) if name else None
+
+
+def load_weak_targets(
+    experiment: Experiment,
+    weak: PatchDataset | None,
+    like: PatchDataset,
+    normalisation: Normalisation,
+    quantities: Sequence[Quantity],
+) -> WeakBatch | None:
+    """Read the cells of `weak` whose donor is not held out, to be trained on beside those of `like`.
+
+    `weak` is what :func:`open_weak_dataset` gave; None where the experiment names none, and so is the result.
+
+    A quantity of unit "1" is taken as it is. One with a unit is a sum over pixels: measured over a square of
+    ``weak.crop_px``, it is ``(patch px / crop px) ** 2`` times as large in a patch that shows the same square.
+
+    Raises
+    ------
+    UsageError
+        When the experiment names a dataset and `weak` is None, when its patches or camera differ from those of `like`,
+        or when ``weak.crop_px`` is needed and missing.
+    VsfError
+        When a quantity was not measured, a value is no number, or no donor is left to train on.
+    """
+    if weak is None:
+        if experiment.weak.dataset:
+            raise UsageError(f"weak.dataset = {experiment.weak.dataset!r} was not opened; pass it on to train()")
+        return None
+    for what, theirs, ours in (
+        ("patches of {} px", weak.size, like.size),
+        ("{} bits per pixel", weak.bit_depth, like.bit_depth),
+    ):
+        if theirs != ours:
+            raise UsageError(
+                f"weak.dataset: {weak.path} has {what.format(theirs)} and {like.path} has {what.format(ours)}; "
+                "build it for the same camera with the same patches.size"
+            )
+    held_out = sorted(set(experiment.split.held_out) & set(weak.cells["donor"]))
+    cells = weak.accepted(exclude=held_out)
+    if cells.empty:
+        raise VsfError(f"every accepted cell of {weak.path} (weak.dataset) belongs to a held-out donor")
+    known = [quantity.name for quantity in weak.quantities]
+    measured = {}
+    for quantity in quantities:
+        if quantity.name not in known or quantity.name not in cells:
+            raise VsfError(
+                f"{weak.path} (weak.dataset) has no measured {quantity.name}; it has {', '.join(known)}, so choose "
+                "among these in objective.quantities"
+            )
+        values = cells[quantity.name].to_numpy(dtype=np.float64)
+        wrong = cells["id"][~np.isfinite(values)]
+        if len(wrong):
+            raise VsfError(f"{weak.path} (weak.dataset): {quantity.name} of cell {wrong.iloc[0]} is not a number")
+        measured[quantity.name] = torch.from_numpy((values * _factor(experiment, quantity, weak.size)).astype("f4"))
+    brightfield = np.asarray(weak.brightfield.oindex[cells["patch"].to_numpy()], dtype=np.float32)
+    return WeakBatch(brightfield=torch.from_numpy(normalisation.brightfield_to_input(brightfield)), measured=measured)
+
+
 def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[torch.Tensor]:
     """Give the batches of one epoch: indices in an order that depends on `seed` and `epoch` alone."""
     generator = torch.Generator().manual_seed(seed * 1_000_003 + epoch)
     return list(torch.split(torch.randperm(count, generator=generator), batch_size))
+
+
+def weak_batches(
+    targets: WeakBatch | None, steps: int, experiment: Experiment, epoch: int
+) -> Iterator[WeakBatch | None]:
+    """Give the weak cells that join each of the `steps` batches of an epoch; None for each where there are none.
+
+    A batch has ``weak.share`` times ``training.batch_size`` cells, at least one. Their order depends on the seed and
+    `epoch` alone, and within an epoch no cell comes again before all others have come.
+    """
+    if targets is None:
+        yield from [None] * steps
+        return
+    size = max(1, round(experiment.weak.share * experiment.training.batch_size))
+    generator = torch.Generator().manual_seed(experiment.training.seed * 1_000_003 + epoch + WEAK_STREAM)
+    rounds = -(-steps * size // len(targets))
+    order = torch.cat([torch.randperm(len(targets), generator=generator) for _ in range(rounds)])
+    for rows in torch.split(order[: steps * size], size):
+        yield targets.part(rows)
+
+
+def _factor(experiment: Experiment, quantity: Quantity, size: int) -> float:
+    if quantity.unit == "1":
+        return 1.0
+    crop_px = experiment.weak.crop_px
+    if crop_px is None:
+        raise UsageError(
+            f"weak.crop_px is missing: {quantity.name} is a sum over pixels, so say over how large a square it was "
+            "taken (for McCallum et al. 2019: 150), or train on the DFI alone"
+        )
+    return (size / crop_px) ** 2

@@ -2,164 +2,271 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
-import vsframework
 from vsframework.atomic import atomic_path
 from vsframework.config import Experiment, write_experiment
 from vsframework.dataset.store import PatchDataset
 from vsframework.errors import VsfError
 from vsframework.interfaces import Generator
 from vsframework.plugins import registry
-from vsframework.training.calibration import calibrated
-from vsframework.training.checkpoints import Checkpoints, training_identity, write_weights
-from vsframework.training.data import TrainingPatches, epoch_batches, load_training_patches
+from vsframework.training.augmentation import Augmentation
+from vsframework.training.checkpoints import Checkpoints, DamagedWeightsError, training_identity
+from vsframework.training.data import epoch_batches, load_weak_targets, weak_batches
+from vsframework.training.devices import launch, own_part, scaler_of
+from vsframework.training.finishing import (
+    describe_generator,
+    describe_training,
+    generator_weights,
+    write_generators,
+)
 from vsframework.training.models import Model, plan_models
+from vsframework.training.modes import Watch
+from vsframework.training.objective import plan_objective
+from vsframework.training.position import Means
+from vsframework.training.randomness import seed_training
 from vsframework.training.records import Bar, Records, training_bar
+from vsframework.training.schedule import learning_rate_factor
+from vsframework.training.state import TrainingState, below
+from vsframework.training.streaming import open_patches
+
+CHECKED_EVERY = 50
+"""Steps between looks at the loss inside an epoch; each look makes a GPU wait."""
+
+log = logging.getLogger(__name__)
 
 
-def train(experiment: Experiment, dataset: PatchDataset, run: Path) -> None:
+def train(experiment: Experiment, dataset: PatchDataset, run: Path, weak: PatchDataset | None = None) -> None:
     """Train the generators of `experiment` on `dataset` into the folder `run`; goes on where an earlier call stopped.
 
     Writes ``checkpoints/`` (the newest two states, and ``final/generators.safetensors``), ``config.toml``,
     ``metrics.csv`` and ``tensorboard/``. Returns at once when the run is trained already. On a CPU, an interrupted and
-    resumed training gives the same weights, bit for bit, as an uninterrupted one.
+    resumed training gives the same weights, bit for bit, as an uninterrupted one. `weak` is the dataset that
+    ``weak.dataset`` names (`vsframework.training.data.open_weak_dataset`).
 
     Raises
     ------
     UsageError
         When the generator, a parameter or a held-out donor does not exist, or the patches do not fit the generator.
     VsfError
-        When the checkpoints in `run` belong to another experiment or dataset, when there is nothing to train on, or
-        when the loss stops being a number.
+        When the checkpoints in `run` belong to another experiment, dataset or plugin version, when there is nothing to
+        train on, or when the loss stops being a number or explodes.
     """
-    checkpoints = Checkpoints(run / "checkpoints", training_identity(experiment, dataset.info["hash"]))
-    epochs = experiment.training.epochs
-    if checkpoints.finished_epochs() == epochs:
-        return
-    architecture: Generator = registry().create("generator", experiment.generator.name, experiment.generator.params)
-    patches = load_training_patches(experiment, dataset)
-    torch.manual_seed(experiment.training.seed)
-    models = [
-        Model(plan, architecture, experiment, dataset.size) for plan in plan_models(experiment.training, dataset.stains)
-    ]
-    fabric = _fabric(experiment)
-    for model in models:
-        model.set_up(fabric)
-    start = checkpoints.restore(models)
-    if start > epochs:
-        raise VsfError(
-            f"{checkpoints.folder} is already at epoch {start}, more than training.epochs = {epochs}; raise it to at "
-            f"least {start}, or delete the folder to train anew"
+    hashes = [data.info["hash"] for data in (dataset, weak) if data is not None]
+    checkpoints = Checkpoints(
+        run / "checkpoints", training_identity(experiment, *hashes), describe_generator(experiment)
+    )
+    if not checkpoints.is_finished(experiment.training.epochs):
+        training = Training(experiment, dataset, weak, run, checkpoints)
+        training.resume()
+        training.go_on()
+        training.finish()
+
+
+class Training:
+    """One training in this process: its models, its data, and how far it is.
+
+    Raises what :func:`train` does.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        dataset: PatchDataset,
+        weak: PatchDataset | None,
+        run: Path,
+        checkpoints: Checkpoints,
+    ) -> None:
+        self._experiment = experiment
+        self._section = experiment.training
+        self._dataset = dataset
+        self._run = run
+        self._checkpoints = checkpoints
+        self._architecture: Generator = registry().create(
+            "generator", experiment.generator.name, experiment.generator.params
         )
-    with atomic_path(run / "config.toml") as temporary:
-        write_experiment(experiment, temporary)
-    total = epochs * len(patches)
-    with Records(run, start) as records, training_bar(total, start * len(patches)) as bar:
-        for epoch in range(start + 1, epochs + 1):
-            _train_epoch(epoch, models, patches, experiment, fabric, records, bar)
-            if epoch % experiment.training.checkpoint_every == 0 or epoch == epochs:
-                _check_weights(models, epoch)
-                checkpoints.save(epoch, models)
-    header = {"identity": checkpoints.identity, "epochs": epochs, **_description(experiment, dataset, patches, models)}
-    _write_generators(checkpoints.final, header, models, patches, fabric)
+        self._patches = open_patches(experiment, dataset)
+        objective = plan_objective(experiment, dataset, self._patches.normalisation)
+        self._weak = load_weak_targets(experiment, weak, dataset, self._patches.normalisation, objective.quantities)
+        self._watch = Watch(experiment, dataset, self._patches, self._architecture)
+        seed_training(self._section.seed)
+        self._models = [
+            Model(plan, self._architecture, experiment, objective, dataset.size)
+            for plan in plan_models(self._section, dataset.stains)
+        ]
+        self._fabric = launch(self._section)
+        for model in self._models:
+            model.set_up(self._fabric)
+        if self._fabric.global_rank:
+            seed_training(self._section.seed, self._fabric.global_rank)
+        self._augment = Augmentation(
+            experiment.augmentation, self._section.seed, dataset.size, self._fabric.global_rank
+        )
+        self._state = TrainingState(
+            models=self._models, fabric=self._fabric, seed=self._section.seed, scaler=scaler_of(self._fabric)
+        )
 
+    def resume(self) -> None:
+        """Go back to the newest good checkpoint, if there is one."""
+        self._checkpoints.restore(self._state)
+        self._position = self._state.position
+        done, epochs = self._position.epoch, self._section.epochs
+        if done > epochs or (done == epochs and self._position.batch):
+            raise VsfError(
+                f"{self._checkpoints.folder} is already at epoch {done}, more than training.epochs = {epochs}; raise "
+                f"it to at least {done}, or delete the folder to train anew"
+            )
+        if self._fabric.is_global_zero:
+            with atomic_path(self._run / "config.toml") as temporary:
+                write_experiment(self._experiment, temporary)
 
-def _train_epoch(
-    epoch: int,
-    models: Sequence[Model],
-    patches: TrainingPatches,
-    experiment: Experiment,
-    fabric: Fabric,
-    records: Records,
-    bar: Bar,
-) -> None:
-    """Train every model on every patch once, and record the means."""
-    training = experiment.training
-    sums: list[dict[str, torch.Tensor]] = [{} for _ in models]
-    seconds = [0.0 for _ in models]
-    began = time.perf_counter()
-    seen = 0
-    for batch in epoch_batches(len(patches), training.batch_size, training.seed, epoch):
-        brightfield = fabric.to_device(patches.brightfield[batch])
-        stains = fabric.to_device(patches.stains[batch])
-        for index, model in enumerate(models):
-            step_began = time.perf_counter()
-            for name, term in model.step(brightfield, stains).items():
-                sums[index][name] = sums[index].get(name, torch.zeros_like(term)) + term * len(batch)
-            seconds[index] += time.perf_counter() - step_began
-        seen += len(batch)
+    @property
+    def _stopped_early(self) -> bool:
+        patience = self._experiment.validation.patience
+        return bool(patience) and self._position.stale >= patience
+
+    def go_on(self) -> None:
+        """Train until the last epoch, or until validation has not become better for too long."""
+        position, section = self._position, self._section
+        count = len(self._patches)
+        done = position.epoch * count + position.batch * section.batch_size * section.accumulate
+        records = Records(self._run, position.epoch, writes=self._fabric.is_global_zero)
+        with records, training_bar(section.epochs * count, done, shown=self._fabric.is_global_zero) as bar:
+            while position.epoch < section.epochs and not self._stopped_early:
+                self._train_epoch(records, bar)
+                if self._watch.is_due(position.epoch):
+                    self._validate(records)
+                if position.epoch % section.checkpoint_every == 0 or position.epoch == section.epochs:
+                    self._save()
+                    self._watch.show(records, position.epoch, self._models, self._fabric)
+            if self._stopped_early:
+                self._save()
+
+    def _train_epoch(self, records: Records, bar: Bar) -> None:
+        """Train every model on what is left of an epoch, and record the means."""
+        position, section, epoch = self._position, self._section, self._position.epoch + 1
+        factor = learning_rate_factor(section.schedule, epoch, section.epochs)
+        for model in self._models:
+            model.set_learning_rate(factor)
+        order = epoch_batches(len(self._patches), section.batch_size * section.accumulate, section.seed, epoch)
+        own = [own_part(batch, self._fabric) for batch in order]
+        weak_order = islice(weak_batches(self._weak, len(order), self._experiment, epoch), position.batch, None)
+        sums = self._sums_so_far()
+        first, seen, began = position.batch, 0, time.perf_counter()
+        loaded = self._patches.batches([indices for indices, _ in own[first:]])
+        for number, patches, weak in zip(range(first, len(order)), loaded, weak_order, strict=True):
+            brightfield, stains = (self._fabric.to_device(images) for images in patches)
+            brightfield, stains = self._augment(brightfield, stains, epoch, number)
+            _, share = own[number]
+            for model in self._models:
+                on_device = weak and weak.to(self._fabric.device)
+                for name, term in model.step(brightfield, stains, on_device, share).items():
+                    weighted = term * (len(order[number]) * share / self._fabric.world_size)
+                    known = sums[model.plan.name]
+                    known[name] = known[name] + weighted if name in known else weighted
+            seen += len(order[number])
+            rate = seen / (time.perf_counter() - began)
+            bar(len(order[number]), f"images, epoch {epoch} of {section.epochs}, {rate:.3g} images/s")
+            position.batch = number + 1
+            inside = position.batch < len(order)
+            steps = (epoch - 1) * len(order) + position.batch
+            if inside and steps % section.checkpoint_steps == 0:
+                position.sums = self._total(sums)
+                self._check(position.sums, sum(map(len, order[: position.batch])))
+                self._save()
+            elif inside and steps % CHECKED_EVERY == 0:
+                self._check(self._total(sums), sum(map(len, order[: position.batch])))
         rate = seen / (time.perf_counter() - began)
-        bar(len(batch), f"images, epoch {epoch} of {training.epochs}, {rate:.3g} images/s")
-    for model, totals, spent in zip(models, sums, seconds, strict=True):
-        means = {name: float(value) / len(patches) for name, value in totals.items()}
-        broken = [name for name, value in means.items() if not math.isfinite(value)]
-        if broken:
-            raise VsfError(
-                f"the loss of {model.plan.name} ({', '.join(broken)}) stopped being a number in epoch {epoch}; the "
-                "last good checkpoint is kept, so lower training.learning_rate or change training.precision"
-            )
-        records.add(epoch, model.plan.name, {**means, "images_per_second": len(patches) / spent})
+        means = self._check(self._total(sums), len(self._patches))
+        for name, terms in means.items():
+            values = {**terms, "learning_rate": section.learning_rate * factor, "images_per_second": rate}
+            records.add(epoch, name, values)
+        position.end_epoch(means)
 
+    def _sums_so_far(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Take up the sums of an epoch that was begun; they are kept in one process."""
+        sums: dict[str, dict[str, torch.Tensor]] = {model.plan.name: {} for model in self._models}
+        for model, terms in self._position.sums.items():
+            for name, value in terms.items():
+                kept = value if self._fabric.is_global_zero else 0.0
+                sums[model][name] = torch.tensor(kept, dtype=torch.float32, device=self._fabric.device)
+        return sums
 
-def _check_weights(models: Sequence[Model], epoch: int) -> None:
-    """Make sure that no checkpoint is written of weights that are not numbers."""
-    for model in models:
-        if not model.is_finite():
-            raise VsfError(
-                f"weights of {model.plan.name} stopped being numbers in epoch {epoch}; the last good checkpoint is "
-                "kept, so lower training.learning_rate or change training.precision"
-            )
+    def _total(self, sums: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, Means]:
+        """Add the sums of all processes up."""
+        return {
+            model: {name: self._everywhere(value) for name, value in terms.items()} for model, terms in sums.items()
+        }
 
+    def _everywhere(self, value: torch.Tensor) -> float:
+        if self._fabric.world_size > 1:
+            value = self._fabric.all_reduce(value.clone(), reduce_op="sum")  # type: ignore[assignment]
+        return float(value)
 
-def _fabric(experiment: Experiment) -> Fabric:
-    training = experiment.training
-    try:
-        fabric = Fabric(accelerator=training.accelerator, devices=1, precision=training.precision)
-    except (ValueError, RuntimeError, ImportError) as error:
-        raise VsfError(f"training.accelerator = {training.accelerator!r} does not work here: {error}") from error
-    fabric.launch()
-    return fabric
+    def _check(self, sums: Mapping[str, Means], count: int) -> dict[str, Means]:
+        """Give the means over `count` patches; raises where a loss is no number, or exploded."""
+        means = {model: {name: value / count for name, value in terms.items()} for model, terms in sums.items()}
+        for model, terms in means.items():
+            self._position.check(model, terms)
+        return means
 
+    def _validate(self, records: Records) -> bool:
+        """Judge the weights of now on the validation donors, and keep them if they are the best."""
+        position = self._position
+        score = self._watch.validate(self._models, self._fabric)
+        records.add(position.epoch, "validation", {"l1": score.l1, "quantity_error": score.quantity_error})
+        best = position.judge(self._watch.rank(score, position.epoch), position.epoch)
+        if best and self._watch.keeps_best and self._fabric.is_global_zero:
+            self._checkpoints.save_best(position.epoch, generator_weights(self._models))
+        return best
 
-def _description(
-    experiment: Experiment, dataset: PatchDataset, patches: TrainingPatches, models: Sequence[Model]
-) -> dict[str, Any]:
-    """Say everything that staining with the final generators needs, and where they come from."""
-    entry = registry().find("generator", experiment.generator.name)
-    return {
-        "kind": "generators",
-        "dataset_hash": dataset.info["hash"],
-        "patches": len(patches),
-        "in_channels": 1,
-        "stains": list(dataset.stains),
-        "image_size": dataset.size,
-        "bit_depth": dataset.bit_depth,
-        "normalisation": patches.normalisation.as_json(),
-        "models": [{"name": model.plan.name, "channels": list(model.plan.channels)} for model in models],
-        "generator": {
-            "name": entry.qualified_name,
-            "params": dict(experiment.generator.params),
-            "plugin": entry.plugin.name,
-            "distribution": entry.plugin.distribution,
-            "version": entry.plugin.version,
-        },
-        "versions": {"vsframework": vsframework.__version__, "torch": torch.__version__},
-    }
+    def _save(self) -> None:
+        """Write a checkpoint, but never of weights that are not numbers."""
+        for model in self._models:
+            if not model.is_finite():
+                raise VsfError(
+                    f"weights of {model.plan.name} stopped being numbers in epoch {self._position.epoch + 1}; the last "
+                    "good checkpoint is kept, so lower training.learning_rate or change training.precision"
+                )
+        self._checkpoints.save(self._state)
 
+    def finish(self) -> None:
+        """Write the generators that stain: those that validated best, or the last."""
+        position = self._position
+        if not self._fabric.is_global_zero:
+            raise SystemExit(0)  # the other processes have nothing left to do
+        used = position.epoch
+        if self._watch.keeps_best and self._best_is_better():
+            used = position.best_epoch
+            try:
+                best = self._checkpoints.read_best(used)
+                for model in self._models:
+                    model.trained_generator.load_state_dict(below(best, f"{model.plan.name}/"))
+            except (DamagedWeightsError, RuntimeError) as error:
+                log.warning("%s; the weights of the last epoch are used", error)
+                used = position.epoch
+        header = {
+            "identity": self._checkpoints.identity,
+            "epochs": self._section.epochs,
+            "trained_epochs": position.epoch,
+            "stopped_early": self._stopped_early,
+            "weights_of_epoch": used,
+            "modes": self._watch.compare_modes(self._models, self._fabric),
+            **describe_training(self._experiment, self._dataset, self._patches, self._models),
+        }
+        generators = {model.plan.name: model.trained_generator for model in self._models}
+        write_generators(self._checkpoints.final, header, generators, self._patches, self._fabric.device)
 
-def _write_generators(
-    path: Path, header: dict[str, Any], models: Sequence[Model], patches: TrainingPatches, fabric: Fabric
-) -> None:
-    tensors: dict[str, torch.Tensor] = {}
-    for model in models:
-        generator = calibrated(model.networks["generator"], patches.brightfield, fabric.device)
-        tensors |= {f"{model.plan.name}/{name}": value for name, value in generator.state_dict().items()}
-    write_weights(path, tensors, header)
+    def _best_is_better(self) -> bool:
+        """Whether the best weights so far are better than the last, which need not have been validated."""
+        position = self._position
+        if not position.best_epoch or self._watch.is_due(position.epoch):
+            return bool(position.best_epoch)
+        last = self._watch.rank(self._watch.score(self._models, self._fabric), position.epoch)
+        return position.best_score <= last

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from lightning_fabric import Fabric
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vsframework.config import Experiment, TrainingSection
 from vsframework.interfaces import Generator
+from vsframework.training.data import WeakBatch
 from vsframework.training.objective import Objective, Terms
 
 JOINT = "joint"
@@ -47,59 +50,152 @@ class Model:
         Its name and stains.
     networks, optimisers
         By role: ``"generator"``, and ``"discriminator"`` where one is used.
+    average
+        The moving average of the generator's weights, or None without ``training.ema_decay``.
     """
 
-    def __init__(self, plan: ModelPlan, architecture: Generator, experiment: Experiment, size: int) -> None:
+    def __init__(
+        self, plan: ModelPlan, architecture: Generator, experiment: Experiment, objective: Objective, size: int
+    ) -> None:
         self.plan = plan
         training = experiment.training
-        self.objective = Objective(lambda_l1=training.lambda_l1, lambda_gan=training.lambda_gan)
+        self.objective = objective
         built = architecture.networks(1, len(plan.channels), size)
         self.networks: dict[str, nn.Module] = {"generator": built.generator}
-        if built.discriminator is not None and training.lambda_gan > 0:
+        if built.discriminator is not None and experiment.objective.lambda_gan > 0:
             self.networks["discriminator"] = built.discriminator
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
+        self.average: AveragedModel | None = None
         self._training = training
 
     def set_up(self, fabric: Fabric) -> None:
-        """Hand networks and fresh optimisers to `fabric`: device, precision, replicas."""
+        """Hand networks and fresh optimisers to `fabric`: device, memory layout, precision, replicas."""
+        training = self._training
         self._fabric = fabric
+        self._part_size = max(1, training.batch_size // fabric.world_size)
         self._stepped: dict[str, Any] = {}
+        on_gpu = fabric.device.type == "cuda"
+        channels_last = on_gpu if training.channels_last is None else training.channels_last
+        layout = torch.channels_last if channels_last else torch.preserve_format
         for role, network in self.networks.items():
             network.to(fabric.device)
+            network.to(memory_format=layout)  # type: ignore[call-overload]  # torch has it, its stubs do not
             # one kernel for all parameters: a step of the paper's networks takes 0.8 of the time at batch 1 on a CPU
             optimiser = torch.optim.Adam(
-                network.parameters(), lr=self._training.learning_rate, betas=self._training.betas, fused=True
+                network.parameters(), lr=training.learning_rate, betas=training.betas, fused=True
             )
             self.optimisers[role] = optimiser
-            self._stepped[role] = fabric.setup(network, optimiser)
+            compiled: Any = torch.compile(network) if training.compile else network
+            self._stepped[role] = fabric.setup(compiled, optimiser)
+        if training.ema_decay:
+            self.average = AveragedModel(
+                self.networks["generator"],
+                multi_avg_fn=get_ema_multi_avg_fn(training.ema_decay),  # type: ignore[no-untyped-call]
+            ).requires_grad_(False)
 
-    def step(self, brightfield: torch.Tensor, stains: torch.Tensor) -> Terms:
+    @property
+    def trained_generator(self) -> nn.Module:
+        """The generator to stain with: of averaged weights where there are such."""
+        return self.networks["generator"] if self.average is None else self.average.module
+
+    def set_learning_rate(self, factor: float) -> None:
+        """Set every learning rate to `factor` times that of the experiment."""
+        for optimiser in self.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = self._training.learning_rate * factor
+
+    def step(
+        self, brightfield: torch.Tensor, stains: torch.Tensor, weak: WeakBatch | None = None, share: float = 1.0
+    ) -> Terms:
         """Train on one batch: brightfield [N, 1, H, W] and all stains [N, C, H, W], in [-1, 1].
 
         The discriminator takes two half-weighted steps (real, virtual), then the generator takes one, as in the
-        paper's lineage; the virtual stains are computed once for both.
+        paper's lineage; the virtual stains are computed once for both. Cells of `weak`, which have measured values
+        and no images, are stained in a pass of their own: they share no batch statistics with the others.
+
+        More than ``training.batch_size`` patches are taken in parts whose gradients add up to those of the whole; the
+        virtual stains are then computed once more for the generator's step, so that one part is in memory at a time.
+        `share` weighs this process's gradients against those of the others (1 alone).
         """
-        target = stains[:, list(self.plan.channels)]
-        generator, generator_optimiser = self._stepped["generator"]
-        output = generator(brightfield)
+        parts = self._parts(brightfield, stains)
         terms: Terms = {}
-        logits = None
+        output = None
         if "discriminator" in self._stepped:
-            discriminator, discriminator_optimiser = self._stepped["discriminator"]
-            discriminator.requires_grad_(True)
-            for name, judged, real in (("real", target, True), ("virtual", output.detach(), False)):
-                loss = self.objective.discriminator_loss(discriminator(pair(brightfield, judged)), real=real)
-                discriminator_optimiser.zero_grad()
+            generator, _ = self._stepped["generator"]
+            if self._takes_one_pass(parts):
+                output = generator(brightfield)
+                virtual = [output.detach()]
+            else:
+                with torch.no_grad():
+                    virtual = [generator(part.brightfield) for part in parts]
+            terms = self._step_discriminator(parts, virtual, share)
+        return {**self._step_generator(parts, output, weak, share), **terms}
+
+    def _takes_one_pass(self, parts: Sequence[_Part]) -> bool:
+        """Whether a batch is one part; processes that share it must agree, or each would wait for the other."""
+        return len(parts) == 1 if self._fabric.world_size == 1 else self._training.accumulate == 1
+
+    def _parts(self, brightfield: torch.Tensor, stains: torch.Tensor) -> list[_Part]:
+        target = stains[:, list(self.plan.channels)]
+        pieces = zip(torch.split(brightfield, self._part_size), torch.split(target, self._part_size), strict=True)
+        return [_Part(*piece, len(piece[0]) / len(brightfield)) for piece in pieces]
+
+    def _step_discriminator(self, parts: Sequence[_Part], virtual: Sequence[torch.Tensor], share: float) -> Terms:
+        discriminator, optimiser = self._stepped["discriminator"]
+        discriminator.requires_grad_(True)
+        terms: Terms = {}
+        for name, real in (("real", True), ("virtual", False)):
+            optimiser.zero_grad()
+            for index, part in enumerate(parts):
+                judged = part.target if real else virtual[index]
+                with self._synchronised(discriminator, index == len(parts) - 1):
+                    loss = self.objective.discriminator_loss(discriminator(pair(part.brightfield, judged)), real=real)
+                    self._fabric.backward(loss * (part.fraction * share))
+                _add(terms, {f"discriminator_{name}": loss}, part.fraction)
+            optimiser.step()
+        discriminator.requires_grad_(False)
+        return terms
+
+    def _step_generator(
+        self, parts: Sequence[_Part], output: torch.Tensor | None, weak: WeakBatch | None, share: float
+    ) -> Terms:
+        generator, optimiser = self._stepped["generator"]
+        terms: Terms = {}
+        optimiser.zero_grad()
+        for index, part in enumerate(parts):
+            last = index == len(parts) - 1
+            with self._synchronised(generator, last):
+                stained = generator(part.brightfield) if output is None else output
+                part_terms = self.objective.generator_terms(stained, part.target, self._logits(part, stained))
+                loss = self.objective.generator_loss(part_terms) * (part.fraction * share)
+                _add(terms, part_terms, part.fraction)
+                if last and weak is not None:
+                    weak_terms = self.objective.weak_terms(generator(weak.brightfield), weak.measured)
+                    loss = loss + self.objective.generator_loss(weak_terms)
+                    _add(terms, weak_terms, 1.0)
                 self._fabric.backward(loss)
-                discriminator_optimiser.step()
-                terms[f"discriminator_{name}"] = loss.detach()
-            discriminator.requires_grad_(False)
-            logits = discriminator(pair(brightfield, output))
-        generator_terms = self.objective.generator_terms(output, target, logits)
-        generator_optimiser.zero_grad()
-        self._fabric.backward(self.objective.generator_loss(generator_terms))
-        generator_optimiser.step()
-        return {**{name: term.detach() for name, term in generator_terms.items()}, **terms}
+        optimiser.step()
+        if self.average is not None:
+            self.average.update_parameters(self.networks["generator"])
+        return terms
+
+    def _logits(self, part: _Part, stained: torch.Tensor) -> torch.Tensor | None:
+        """Ask the discriminator, whose own gradients are not computed here."""
+        if "discriminator" not in self._stepped:
+            return None
+        judged = pair(part.brightfield, stained)
+        if self._fabric.world_size == 1:
+            logits: torch.Tensor = self._stepped["discriminator"][0](judged)
+            return logits
+        # a replica would wait for gradients that never come
+        with self._fabric.autocast():
+            logits = self.networks["discriminator"](judged)
+        return logits.float()
+
+    def _synchronised(self, network: Any, now: bool) -> AbstractContextManager[Any]:
+        """Exchange gradients between processes with the last part of a batch only."""
+        alone = now or self._fabric.world_size == 1
+        return nullcontext() if alone else self._fabric.no_backward_sync(network)
 
     def is_finite(self) -> bool:
         """Whether every weight is a number."""
@@ -108,6 +204,20 @@ class Model:
         )
 
 
+class _Part(NamedTuple):
+    """Some patches of a batch, and which fraction of it they are."""
+
+    brightfield: torch.Tensor
+    target: torch.Tensor
+    fraction: float
+
+
 def pair(brightfield: torch.Tensor, stains: torch.Tensor) -> torch.Tensor:
     """Concatenate what the discriminator judges: brightfield first."""
     return torch.cat([brightfield, stains], dim=1)
+
+
+def _add(sums: Terms, terms: Terms, weight: float) -> None:
+    for name, term in terms.items():
+        weighted = term.detach() * weight
+        sums[name] = sums[name] + weighted if name in sums else weighted

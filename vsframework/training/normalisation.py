@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from vsframework.errors import VsfError
+
+if TYPE_CHECKING:
+    import torch
 
 Float32Array = npt.NDArray[np.float32]
 
@@ -49,6 +52,16 @@ class Normalisation:
     def output_to_counts(self, output: Float32Array) -> Float32Array:
         """Turn a generator's output [..., C, H, W] into counts >= 0, float32."""
         return np.maximum((output + 1) * (self._per_channel() / 2), 0).astype(np.float32)
+
+    def differentiable_counts(self, output: torch.Tensor) -> torch.Tensor:
+        """Do what `output_to_counts` does to [..., C, H, W] in torch, on its device and with a gradient."""
+        import torch
+
+        stains = output.unbind(dim=-3)
+        # plain numbers, not a tensor of scales: nothing is copied to the device at every step
+        return torch.stack(
+            [(stain + 1) * (scale / 2) for stain, scale in zip(stains, self.stain_full_scale, strict=True)], dim=-3
+        ).clamp_min(0)
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain values for a checkpoint."""
