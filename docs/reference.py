@@ -84,7 +84,7 @@ def _command(command: click.Command, name: str) -> list[str]:
     usage = " ".join(command.collect_usage_pieces(click.Context(command)))
     lines = [f"## `{name} {usage}`", "", _prose(command), ""]
     context = click.Context(command)
-    records = [record for option in command.get_params(context) if (record := option.get_help_record(context))]
+    records = [record for option in command.params if (record := option.get_help_record(context))]  # without --help
     if records:
         lines += ["| option | meaning |", "|---|---|", *(f"| `{_cell(a)}` | {_cell(b)} |" for a, b in records), ""]
     return lines

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import vsframework
 from vsframework.atomic import write_text
-from vsframework.config import Experiment, load_experiment, write_experiment
-from vsframework.errors import VsfError
+from vsframework.config import Experiment, Selection, load_experiment, write_experiment
+from vsframework.errors import UsageError, VsfError
 from vsframework.plugins import registry
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class Run:
     def __init__(self, file: Path, overrides: tuple[str, ...] = ()) -> None:
         self.file = file
         self.experiment: Experiment = load_experiment(file, overrides)
+        check_components(self.experiment)
         self.folder = file.parent
         self.path = self.folder / self.experiment.output
         self.dataset_path = self.path / "dataset"
@@ -200,6 +201,23 @@ class Run:
 
     def _write(self, state: Mapping[str, Any]) -> None:
         write_text(self.path / "provenance.json", json.dumps(state, indent=2))
+
+
+def check_components(experiment: Experiment) -> None:
+    """Look up every component that `experiment` names and check its parameters, before any work is done.
+
+    Raises
+    ------
+    UsageError
+        For the first name that no plugin offers, or parameter that does not exist or is out of its bounds.
+    """
+    for section, selection in experiment:
+        if isinstance(selection, Selection):
+            kind = "registrar" if section == "alignment" else section
+            try:
+                registry().find(kind, selection.name).component.parse(selection.params)
+            except UsageError as error:
+                raise UsageError(f"[{section}] {error}") from error
 
 
 def machine() -> dict[str, Any]:

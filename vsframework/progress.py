@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -18,3 +19,16 @@ def track(items: Iterable[T], description: str, total: int | None = None) -> Ite
 
     console = Console(stderr=True)
     yield from rich_track(items, description, total=total, console=console, disable=not console.is_terminal)
+
+
+@contextmanager
+def working(description: str) -> Iterator[None]:
+    """Show a spinner while something of unknown length runs; silent where standard error is not a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(description):
+        yield

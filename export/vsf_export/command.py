@@ -23,13 +23,15 @@ def command(run: Path, out: Path | None, target: str, as_json: bool) -> None:
     import json
 
     from vsframework.plugins import registry
+    from vsframework.progress import working
 
     compiler = registry().create("export-target", target)  # first: a wrong name should not wait for torch
 
     from vsf_export.trained_run import load_run
 
-    trained = load_run(run)
-    record = compiler.export(trained.generators, trained.spec, out or run / "model.vsf")
+    with working("Exporting, and checking the graph against torch"):
+        trained = load_run(run)
+        record = compiler.export(trained.generators, trained.spec, out or run / "model.vsf")
     files = [str(path) for path in record.files]
     if as_json:
         click.echo(json.dumps({"target": target, "files": files, "parity": dict(record.parity)}, indent=2))

@@ -38,10 +38,21 @@ def test_a_traceback_only_with_debug(tmp_path: Path) -> None:
     assert "Traceback" in vsf("--debug", "run", "nowhere.toml", cwd=tmp_path).stderr
 
 
-def test_an_unknown_component_is_named_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / "fields" / "d").mkdir(parents=True)
-    (tmp_path / "fields" / "d" / "f_BF.tif").touch()
-    (tmp_path / "x.toml").write_text('[data]\nroot = "fields"\n[denoiser]\nname = "histogram-mod"\n')
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        ('[denoiser]\nname = "histogram-mod"', "[denoiser] there is no denoiser 'histogram-mod'; did you mean"),
+        ('[alignment]\nname = "none"', "[alignment] there is no registrar 'none'"),
+        (
+            '[generator]\nname = "pix2pix"\ndepht = 3',
+            "[generator] pix2pix: there is no parameter 'depht'; did you mean",
+        ),
+        ('[denoiser]\nname = "histogram-mode"\nmodes = 0', "[denoiser] histogram-mode: modes = 0:"),
+    ],
+)
+def test_a_wrong_component_or_parameter_is_named_before_any_work(table: str, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "x.toml").write_text(f'[data]\nroot = "no-such-folder"\n{table}\n')
     done = vsf("run", "x.toml", cwd=tmp_path)
     assert done.returncode == 2
-    assert "did you mean 'histogram-mode'?" in done.stderr
+    assert sentence in done.stderr
+    assert not (tmp_path / "run").exists()

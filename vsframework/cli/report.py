@@ -18,5 +18,8 @@ def command(run: Path, output: Path | None) -> None:
     RUN is an evaluated run folder. The file needs nothing else: it can be mailed, printed and read on a phone.
     """
     from vsframework.evaluation.report import write_report
+    from vsframework.progress import working
 
-    click.echo(str(write_report(run, output)))
+    with working("Drawing the report"):
+        path = write_report(run, output)
+    click.echo(str(path))
