@@ -104,11 +104,12 @@ class Run:
         ]
 
     def _dataset_key(self) -> dict[str, Any]:
+        from vsframework.dataset import input_files
+
         root = self.folder / self.experiment.data.root
         inputs = [
             (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
-            for path in sorted(root.rglob("*"))
-            if path.is_file() and self.path not in path.parents
+            for path in input_files(self.experiment, self.folder)
         ]
         return {"sections": self._sections(DATASET_SECTIONS), "inputs": inputs, "software": self._software("denoiser")}
 

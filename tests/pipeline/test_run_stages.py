@@ -53,6 +53,11 @@ def test_a_second_run_does_nothing(copy: Path) -> None:
     assert go(copy) == []
 
 
+def test_a_file_that_no_pattern_names_changes_nothing(copy: Path) -> None:
+    (copy / "donor1" / "notes.txt").write_text("looked at by eye")
+    assert go(copy) == []
+
+
 @pytest.mark.parametrize(
     ("override", "stages"),
     [

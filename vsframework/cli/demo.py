@@ -23,14 +23,18 @@ SMALL = (
 def command(out: Path, fields: int, epochs: int, seed: int) -> None:
     """Simulate six donors, train small, and write a report: the whole path in minutes.
 
-    Everything lands in OUT. Run it again and what is finished is not done twice. The cells are simulated and the
-    network is small: the report shows how results are presented, not what virtual staining can do.
+    Everything lands in OUT; OUT/demo.toml is its experiment file. Run it again and what is finished is not done
+    twice. The cells are simulated and the network is small: the report shows how results are presented, not what
+    virtual staining can do.
     """
+    from vsframework.config import load_experiment, write_experiment
     from vsframework.pipeline import Run
     from vsframework.simulation import SimulationOptions, simulate
 
     click.echo(f"Simulating six donors with {fields} fields each into {out} ...")
     simulate(out, SimulationOptions(donors=6, fields=fields, seed=seed))
-    run = Run(out / "experiment.toml", (*SMALL, f"training.epochs={epochs}", "name=Demo on simulated cells"))
+    small = (*SMALL, f"training.epochs={epochs}", "name=Demo on simulated cells")
+    write_experiment(load_experiment(out / "experiment.toml", small), out / "demo.toml")
+    run = Run(out / "demo.toml")
     run.go(tell=click.echo)
     click.echo(f"Done. Open the report in a browser: {run.path / 'report.html'}")

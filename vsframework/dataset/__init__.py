@@ -7,7 +7,26 @@ from pathlib import Path
 from vsframework.config import Experiment
 from vsframework.dataset.store import PatchDataset
 
-__all__ = ["PatchDataset", "build"]
+__all__ = ["PatchDataset", "build", "input_files"]
+
+
+def input_files(experiment: Experiment, folder: Path) -> list[Path]:
+    """List the raw files that the dataset of `experiment` is built from; `folder` is where the experiment file lies.
+
+    Raises
+    ------
+    UsageError
+        When there are none.
+    """
+    root = folder / experiment.data.root
+    if experiment.data.layout == "mccallum-crops":
+        from vsframework.dataset.measured_crops import find_crops, labels_path
+
+        return [labels_path(experiment.data, root), *(path for _, path in find_crops(root))]
+    from vsframework.dataset.layouts import find_fields
+
+    fields = find_fields(experiment.data, root)
+    return sorted(path for field in fields for path in field.files)
 
 
 def build(experiment: Experiment, folder: Path, out: Path) -> PatchDataset:

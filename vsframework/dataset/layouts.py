@@ -38,6 +38,12 @@ class FieldFiles:
         """What names the field in a table: ``donor/field``."""
         return f"{self.donor}/{self.name}"
 
+    @property
+    def files(self) -> list[Path]:
+        """Every file of the field."""
+        brightfield = [self.brightfield] if self.brightfield else []
+        return [*brightfield, *self.stains.values(), *self.crops.values()]
+
 
 def find_fields(data: DataSection, root: Path) -> list[FieldFiles]:
     """Find the fields under `root` by the patterns of `data`, sorted by donor and field.

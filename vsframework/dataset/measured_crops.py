@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from vsframework.config import Experiment
+from vsframework.config import DataSection, Experiment
 from vsframework.dataset.cells import single_plane
 from vsframework.dataset.geometry import resize
 from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
@@ -46,11 +46,8 @@ def build_measured_crops(experiment: Experiment, folder: Path, out: Path) -> Pat
         When the table is not of the expected form.
     """
     root = folder / experiment.data.root
-    labels = read_labels(root / (experiment.data.labels or "DFIs.csv"))
-    paths = [(match, path) for path in sorted(root.glob("*")) if (match := FILE_NAME.fullmatch(path.name))]
-    if not paths:
-        raise UsageError(f"no file in {root} is named like img000_S1_BF000_DFI_1179.jpg (layout mccallum-crops)")
-    paths.sort(key=lambda pair: int(pair[0]["idx"]))
+    labels = read_labels(labels_path(experiment.data, root))
+    paths = find_crops(root)
     size, bit_depth = experiment.patches.size, 0
     with PatchWriter(out, stains=experiment.data.stains, size=size, has_stains=False) as writer:
         for match, path in track(paths, "Building the dataset"):
@@ -79,25 +76,53 @@ def build_measured_crops(experiment: Experiment, folder: Path, out: Path) -> Pat
         return writer.finish(info, QUANTITIES, bit_depth)
 
 
+def find_crops(root: Path) -> list[tuple[re.Match[str], Path]]:
+    """List the crops in `root` by idx, each with what its name says.
+
+    Raises
+    ------
+    UsageError
+        When there are none.
+    """
+    crops = [(match, path) for path in root.glob("*") if (match := FILE_NAME.fullmatch(path.name))]
+    if not crops:
+        raise UsageError(f"no file in {root} is named like img000_S1_BF000_DFI_1179.jpg (layout mccallum-crops)")
+    return sorted(crops, key=lambda pair: (int(pair[0]["idx"]), pair[1].name))
+
+
+def labels_path(data: DataSection, root: Path) -> Path:
+    """Give where the table of measured values lies.
+
+    Raises
+    ------
+    UsageError
+        When it is not there.
+    """
+    path = root / (data.labels or "DFIs.csv")
+    if not path.exists():
+        raise UsageError(f"there is no table of measured values {path} (data.labels in the experiment file)")
+    return path
+
+
 def read_labels(path: Path) -> pd.DataFrame:
     """Read the table of measured values, indexed by idx.
 
     Raises
     ------
-    UsageError
-        When there is no such file.
     VsfError
         When a column is missing, an idx stands twice, or DFI is not bad / (good + bad).
     """
     try:
         table = pd.read_csv(path, index_col=0)
-    except FileNotFoundError:
-        raise UsageError(f"there is no table of measured values {path} (data.labels in the experiment file)") from None
     except (OSError, ValueError) as error:
         raise VsfError(f"{path} cannot be read as a table: {error}") from error
     missing = {*COLUMNS, "sample", "zimg_name"} - set(table.columns)
     if missing:
         raise VsfError(f"{path} has no column {', '.join(sorted(missing))}")
+    try:
+        table = table.astype(dict.fromkeys(COLUMNS, float))
+    except ValueError as error:
+        raise VsfError(f"{path} holds something else than numbers in {', '.join(COLUMNS)}: {error}") from error
     if table.index.has_duplicates:
         raise VsfError(f"{path} has the cell {table.index[table.index.duplicated()][0]} twice")
     wrong = ~np.isclose(table["DFI"], table["bad"] / (table["good"] + table["bad"]), rtol=1e-6)
