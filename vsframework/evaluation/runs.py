@@ -30,24 +30,17 @@ def require_run(folder: Path) -> Path:
 
 
 def dataset_path(run: Path) -> Path:
-    """Find the dataset of `run`: its folder ``dataset``, or the one that ``provenance.json`` names.
+    """Give the dataset of `run`: its folder ``dataset``.
 
     Raises
     ------
     UsageError
-        When neither is there.
+        When it is not there.
     """
-    own = run / "dataset"
-    if is_dataset(own):
-        return own
-    named = provenance(run).get("dataset")
-    path = named.get("path") if isinstance(named, dict) else named
-    if isinstance(path, str):
-        for candidate in (Path(path), run / path):
-            if is_dataset(candidate):
-                return candidate
-        raise UsageError(f"the dataset of {run} is no longer in {path}; put it back, or copy it to {own}")
-    raise UsageError(f"{run} does not say which dataset it was trained on; copy the dataset to {own}")
+    path = run / "dataset"
+    if not is_dataset(path):
+        raise UsageError(f"there is no dataset in {path}; run 'vsf dataset build' first, or put it back")
+    return path
 
 
 def provenance(run: Path) -> dict[str, Any]:
