@@ -24,7 +24,7 @@ def experiment_file() -> str:
     lines = [
         "# The experiment file",
         "",
-        "Written by `make docs` from `vsframework/config.py`. One TOML file says everything that a run depends on; an",
+        "Written by `make docs` from `vsframework/config/`. One TOML file says everything that a run depends on; an",
         "unknown key is an error that names the closest known one. Change single entries on the command line with",
         "`-o section.key=value`.",
         "",

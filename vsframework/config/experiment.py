@@ -1,0 +1,75 @@
+"""The whole experiment file, and what no training can do."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.sections import Section, Selection
+from vsframework.config.training import (
+    AugmentationSection,
+    ObjectiveSection,
+    TrainingSection,
+    ValidationSection,
+    WeakSection,
+)
+
+
+class Experiment(Section):
+    """The whole experiment file."""
+
+    schema_version: Literal[1] = Field(1, description="Version of this file's format.")
+    name: str = Field("experiment", description="Shown in the report.")
+    output: str = Field("run", description="Run folder, relative to the experiment file.")
+    data: DataSection
+    patches: PatchesSection = PatchesSection()
+    split: SplitSection = SplitSection()
+    registrar: Selection = Field(Selection(name="sift-ransac"), description="Finds a brightfield crop in its field.")
+    alignment: Selection | None = Field(
+        None, description="Registrar that aligns the fluorescence fields to the brightfield field; none if absent."
+    )
+    detector: Selection = Field(Selection(name="head-blob"), description="Finds cells where there are no crops.")
+    denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
+    generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
+    quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
+    training: TrainingSection = TrainingSection()
+    augmentation: AugmentationSection = AugmentationSection()
+    validation: ValidationSection = ValidationSection()
+    objective: ObjectiveSection = ObjectiveSection()
+    weak: WeakSection = WeakSection()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Experiment:
+        """Refuse what no training can do, before any image is read."""
+        objective = self.objective
+        if objective.lambda_quantity and self.training.models != "joint":
+            raise ValueError(
+                "objective.lambda_quantity needs all stains of a cell from one network: "
+                'set training.models = "joint", or lambda_quantity = 0'
+            )
+        if self.weak.dataset and not objective.lambda_quantity:
+            raise ValueError(
+                "weak.dataset is trained on by the quantity term alone: "
+                "set objective.lambda_quantity above 0, or leave weak.dataset out"
+            )
+        if not any(
+            (
+                objective.lambda_l1,
+                objective.lambda_gan,
+                objective.lambda_ssim,
+                objective.lambda_gradient,
+                objective.lambda_quantity,
+            )
+        ):
+            raise ValueError("every weight in [objective] is 0, so there is nothing to train for: set one above 0")
+        return self
+
+    def tables(self) -> dict[str, Any]:
+        """Give the resolved experiment as TOML tables (every default written out)."""
+        raw = self.model_dump(mode="json", exclude_none=True)
+        for key, value in self:
+            if isinstance(value, Selection):
+                raw[key] = value.table()
+        return raw
