@@ -8,12 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from _record import circumstances
 from vsf_plugins.denoisers.histogram_mode import HistogramMode, HistogramModeParams
 from vsf_plugins.denoisers.mccallum_histogram import McCallumHistogram, McCallumHistogramParams
 from vsframework.atomic import write_text
@@ -64,6 +62,7 @@ def median_ms(functions: dict[str, Callable[[], object]], repeats: int) -> dict[
 def measure(repeats: int) -> dict[str, Any]:
     """Give the record: medians in ms and ratios, per dtype."""
     paper, mccallum = HistogramMode(HistogramModeParams()), McCallumHistogram(McCallumHistogramParams())
+    load = os.getloadavg()[0]
     results: dict[str, Any] = {}
     for dtype in ("uint8", "uint16", "float32"):
         stains = patch_pair().astype(dtype)
@@ -85,11 +84,7 @@ def measure(repeats: int) -> dict[str, Any]:
         "benchmark": "denoising",
         "what": f"one pair of {SIDE}x{SIDE} patches, {repeats} repeats in turns, one thread",
         "target_ms": TARGET_MS,
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "numpy": np.__version__, "opencv": cv2.__version__},
-        "commit": _commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_average": os.getloadavg()[0],
+        **circumstances(("numpy", "opencv-python-headless"), load),
         "results": results,
     }
 
@@ -112,21 +107,8 @@ def main() -> None:
             f"{dtype:8} {medians['histogram-mode']:12.3f} ms {medians['mccallum-histogram']:7.3f} ms "
             f"{medians['obvious']:6.2f} ms {result['obvious_over_histogram_mode']:6.1f}"
         )
-    print(f"target of histogram-mode: {TARGET_MS} ms; load average of this machine: {record['load_average']:.1f}")
-
-
-def _commit() -> str:
-    root = Path(__file__).resolve().parents[1]
-    answer = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True)
-    return answer.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    load = record["load_average"]["before"]
+    print(f"target of histogram-mode: {TARGET_MS} ms; load average of this machine: {load:.1f}")
 
 
 if __name__ == "__main__":

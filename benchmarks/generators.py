@@ -12,14 +12,10 @@ import importlib
 import io
 import json
 import os
-import platform
 import statistics
-import subprocess
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +25,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from _record import circumstances
 from vsframework.atomic import write_text
 from vsframework.interfaces import Generator
 from vsframework.plugins import registry
@@ -177,11 +174,7 @@ def measure(repeats: int, threads: int) -> dict[str, Any]:
         "benchmark": "generators",
         "what": f"deploy form, {STAINS} stains from one network, batch 1, {SIDE}x{SIDE} px, {repeats} runs after "
         f"{WARM_UP}, {threads} threads; a multiply and an add are 2 FLOP",
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
-        "commit": _commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_average": {"before": load, "after": os.getloadavg()[0]},
+        **circumstances(PACKAGES, load),
         "results": results,
     }
 
@@ -204,29 +197,6 @@ def main() -> None:
         ]
         print(f"{name:12} {result['gflop']:7.3f} {result['deployed_parameters'] / 1e6:8.2f}  {'   '.join(cells)}")
     print("load average before and after: {before:.1f}, {after:.1f}".format(**record["load_average"]))
-
-
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
-def _commit() -> str:
-    root = Path(__file__).resolve().parents[1]
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":

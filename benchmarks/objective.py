@@ -12,11 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import tempfile
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -24,6 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from _record import circumstances
 from vsframework.atomic import write_text
 from vsframework.config import load_experiment
 from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
@@ -160,11 +157,7 @@ def measure(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         "what": f"{len(dataset.accepted())} simulated cells of {arguments.donors} donors; held out in turn: "
         f"{', '.join(held_out)}; {arguments.epochs} epochs, {torch.get_num_threads()} thread; {', '.join(RECIPE)}",
         "dataset_hash": dataset.info["hash"],
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), **{name: version(name) for name in ("torch", "numpy")}},
-        "commit": _commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_average": {"before": load, "after": os.getloadavg()[0]},
+        **circumstances(("torch", "numpy"), load),
         "result": arms,
         "runs": runs,
         "weak_runs": weak_runs,
@@ -228,14 +221,6 @@ def main() -> None:
     if arguments.json:
         write_text(arguments.json, json.dumps(record, indent=2) + "\n")
     show(record)
-
-
-def _commit() -> str:
-    root = Path(__file__).resolve().parents[1]
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":

@@ -8,12 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
-import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,7 @@ import skimage.feature
 import skimage.measure
 import skimage.transform
 
+from _record import circumstances
 from vsf_plugins.registrars.acceptance import corners, transform
 from vsf_plugins.registrars.phase_correlation import PhaseCorrelation, PhaseCorrelationParams
 from vsf_plugins.registrars.sift_ransac import SiftRansac, SiftRansacParams
@@ -129,25 +127,6 @@ def measure(fields: list[SimulatedField], repeats: int) -> dict[str, float]:
     }
 
 
-def machine() -> dict[str, Any]:
-    return {
-        "system": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-        "opencv": cv2.__version__,
-        "opencv_threads": cv2.getNumThreads(),
-        "scikit_image": version("scikit-image"),
-    }
-
-
-def commit() -> str:
-    folder = Path(__file__).resolve().parent
-    found = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, capture_output=True, text=True, check=False)
-    return found.stdout.strip() or "unknown"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the result here")
@@ -159,12 +138,17 @@ def main() -> None:
     options = SimulationOptions.model_validate({"seed": 11})
     fields = [simulate_study_field(options, 0, index) for index in range(arguments.fields)]
     measure(fields[:1], 1)  # warm up
+    load = os.getloadavg()[0]
     result = measure(fields, arguments.repeats)
     for name, value in result.items():
         print(f"{name:28} {value:10.3f}")
     print(f"localising a patch: {result['patch_ms']:.1f} ms, target {TARGET_MS:g} ms (load {os.getloadavg()[0]:.1f})")
     if arguments.json:
-        record = {"benchmark": "registration", "commit": commit(), "machine": machine(), "result": result}
+        record = {
+            "benchmark": "registration",
+            **circumstances(("numpy", "opencv-python-headless", "scikit-image"), load),
+            "result": result,
+        }
         write_text(arguments.json, json.dumps(record, indent=2) + "\n")
 
 

@@ -12,20 +12,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
+from _record import circumstances
 from vsframework.atomic import write_text
 from vsframework.config import Experiment, parse_experiment
 from vsframework.interfaces import Generator
@@ -172,11 +170,7 @@ def measure(batch: int, repeats: int, threads: int, accelerator: str, **training
         f"steps after {WARM_UP}, in turns, each loop in its own process; ratio: median over the turns",
         "options": training,
         "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
-        "machine": {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()},
-        "versions": {"python": platform.python_version(), "torch": version("torch")},
-        "commit": _commit(),
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "load_average": {"before": load, "after": os.getloadavg()[0]},
+        **circumstances(("torch",), load),
         "median_s": {name: statistics.median(values) for name, values in times.items()},
         "fastest_s": {name: min(values) for name, values in times.items()},
         "ratio": ratio,
@@ -223,22 +217,6 @@ def main() -> None:
         f"{record['target']} wanted)"
     )
     print("load average before and after: {before:.1f}, {after:.1f}".format(**record["load_average"]))
-
-
-def _commit() -> str:
-    root = Path(__file__).resolve().parents[1]
-    answer = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=40", "--dirty"], cwd=root, capture_output=True, text=True, check=False
-    )
-    return answer.stdout.strip() or "unknown"
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 if __name__ == "__main__":
