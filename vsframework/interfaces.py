@@ -93,7 +93,7 @@ class Registrar(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One cell of a field.
+    """One cell of a field, or one tile of it.
 
     Attributes
     ----------
@@ -117,7 +117,10 @@ class Detection:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the cells of a brightfield field. Called once per field."""
+    """Finds the cells of a brightfield field, or whatever is to be cut out of it. Called once per field.
+
+    Of a z stack it sees the middle plane.
+    """
 
     def detect(self, field: ImageArray) -> Sequence[Detection]:
         """Find cells in `field` [H, W]; best first, none for a blank field."""
