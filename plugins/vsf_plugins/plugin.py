@@ -44,3 +44,10 @@ def vsf_quantifiers() -> Sequence[Component[Any]]:
     from vsf_plugins.quantifiers import dfi
 
     return [dfi.COMPONENT]
+
+
+@hookimpl
+def vsf_regressors() -> Sequence[Component[Any]]:
+    from vsf_plugins.regressors import small_cnn
+
+    return [small_cnn.COMPONENT]
