@@ -150,7 +150,10 @@ class Denoised:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring."""
+    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring.
+
+    One that changes nothing on purpose says so with an attribute ``passes_through = True``.
+    """
 
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts, reference stain (dsDNA) first."""

@@ -27,9 +27,9 @@ def vsf_detectors() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_denoisers() -> Sequence[Component[Any]]:
-    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram
+    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram, none
 
-    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT]
+    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT, none.COMPONENT]
 
 
 @hookimpl

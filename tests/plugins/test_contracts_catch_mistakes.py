@@ -41,6 +41,13 @@ class Idle:
         )
 
 
+class Pretender(Idle):
+    passes_through = True
+
+    def denoise(self, stains):
+        return super().denoise(stains // 2)
+
+
 class Forgetful(Params):
     width: int = 3
     depth: int = Field(3, description="Unbounded.")
@@ -102,6 +109,10 @@ class TestInPlace(DenoiserContract):
     component = under_test(InPlace)
 
 
+class TestPretender(DenoiserContract):
+    component = under_test(Pretender)
+
+
 class TestForgetful(DenoiserContract):
     component = under_test(Idle, Forgetful)
 
@@ -144,6 +155,7 @@ class TestWrongKind(DetectorContract):
 
 MISTAKES = {
     "InPlace::test_is_deterministic_and_leaves_the_patch_unchanged": "denoise() changed its input: work on a copy",
+    "Pretender::test_removes_the_background_and_keeps_the_cell": "passes_through is True, but the stains are not the",
     "Forgetful::test_removes_the_background_and_keeps_the_cell": "more than half of the background is still there",
     "Forgetful::test_every_parameter_is_described": "parameter 'width': give it Field(description='...')",
     "Believer::test_recovers_a_known_shift": "px off on average",
