@@ -57,6 +57,7 @@ class Experiment(Section):
         if not any(
             (
                 objective.lambda_l1,
+                objective.lambda_l2,
                 objective.lambda_gan,
                 objective.lambda_ssim,
                 objective.lambda_gradient,
