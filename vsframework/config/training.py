@@ -15,6 +15,18 @@ class TrainingSection(Section):
     models: Literal["separate", "joint"] = Field(
         "separate", description="One generator per stain (paper), or one generator that gives all stains."
     )
+    mode: Literal["paper", "deploy"] = Field(
+        "paper",
+        description="How the generator normalises in training: by the statistics of its batch or image, with dropout "
+        "(paper), or in the form it is measured in (deploy): no dropout, and statistics that are measured over all "
+        "training patches and then held, so that a stain depends on no other patch, no tile and no chance.",
+    )
+    held_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="With mode = deploy: for which share of the epochs, at the end, statistics are held.",
+    )
     epochs: int = Field(1000, ge=1, description="Passes over the training patches (paper: 1000).")
     batch_size: int = Field(1, ge=1, description="Patches per step (not in the paper; 1 in its lineage).")
     accumulate: int = Field(

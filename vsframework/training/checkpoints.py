@@ -215,7 +215,8 @@ def training_identity(experiment: Experiment, *dataset_hashes: str) -> str:
     """Hash everything that decides the weights after a given number of epochs.
 
     The number of epochs itself is left out, so that a training can be prolonged, unless the learning rate falls
-    towards the last one. `dataset_hashes` are of the dataset and, where there is one, of the weak dataset.
+    towards the last one or statistics are held from a share of it on. `dataset_hashes` are of the dataset and, where
+    there is one, of the weak dataset.
     """
     tables = experiment.tables()
     training = {key: value for key, value in tables["training"].items() if key not in NOT_IDENTIFYING}
@@ -224,8 +225,9 @@ def training_identity(experiment: Experiment, *dataset_hashes: str) -> str:
     sections = [tables[name] for name in ("generator", "objective", "split", "augmentation")]
     if experiment.split.validation_donors:
         sections.append(tables["validation"])
-    if experiment.training.schedule != "constant":
-        sections.append({"epochs": experiment.training.epochs})  # the learning rate depends on where training ends
+    if experiment.training.schedule != "constant" or experiment.training.mode == "deploy":
+        # the learning rate, or when statistics are held, depends on where training ends
+        sections.append({"epochs": experiment.training.epochs})
     decisive = [*sections, training, weak, quantifier, *dataset_hashes]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

@@ -39,6 +39,7 @@ def describe_training(
         "kind": "generators",
         "dataset_hash": dataset.info["hash"],
         "patches": len(patches),
+        "training_mode": experiment.training.mode,
         "in_channels": 1,
         "stains": list(dataset.stains),
         "image_size": dataset.size,

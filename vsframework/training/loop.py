@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from itertools import islice
@@ -21,11 +22,13 @@ from vsframework.training.checkpoints import Checkpoints, DamagedWeightsError, t
 from vsframework.training.data import epoch_batches, load_weak_targets, weak_batches
 from vsframework.training.devices import launch, own_part, scaler_of
 from vsframework.training.finishing import (
+    brightfield_of,
     describe_generator,
     describe_training,
     generator_weights,
     write_generators,
 )
+from vsframework.training.fixed_statistics import first_held_epoch
 from vsframework.training.models import Model, plan_models
 from vsframework.training.modes import Watch
 from vsframework.training.objective import plan_objective
@@ -122,9 +125,18 @@ class Training:
                 f"{self._checkpoints.folder} is already at epoch {done}, more than training.epochs = {epochs}; raise "
                 f"it to at least {done}, or delete the folder to train anew"
             )
+        if done >= self._first_held or (done == self._first_held - 1 and self._position.batch):
+            for model in self._models:
+                model.hold_statistics()
         if self._fabric.is_global_zero:
             with atomic_path(self._run / "config.toml") as temporary:
                 write_experiment(self._experiment, temporary)
+
+    @property
+    def _first_held(self) -> float:
+        """The epoch at whose start deploy mode measures the statistics that it holds from there on."""
+        section = self._section
+        return first_held_epoch(section.epochs, section.held_share) if section.mode == "deploy" else math.inf
 
     @property
     def _stopped_early(self) -> bool:
@@ -154,6 +166,8 @@ class Training:
         factor = learning_rate_factor(section.schedule, epoch, section.epochs)
         for model in self._models:
             model.set_learning_rate(factor)
+            if epoch == self._first_held and not position.batch:
+                model.hold_statistics(brightfield_of(self._patches))
         order = epoch_batches(len(self._patches), section.batch_size * section.accumulate, section.seed, epoch)
         own = [own_part(batch, self._fabric) for batch in order]
         weak_order = islice(weak_batches(self._weak, len(order), self._experiment, epoch), position.batch, None)
@@ -217,10 +231,15 @@ class Training:
         return means
 
     def _validate(self, records: Records) -> bool:
-        """Judge the weights of now on the validation donors, and keep them if they are the best."""
+        """Judge the weights of now on the validation donors, and keep them if they are the best.
+
+        In deploy mode those of before statistics were held are told and do not count: they cannot stain in the end.
+        """
         position = self._position
         score = self._watch.validate(self._models, self._fabric)
         records.add(position.epoch, "validation", {"l1": score.l1, "quantity_error": score.quantity_error})
+        if self._section.mode == "deploy" and position.epoch < self._first_held:
+            return False
         best = position.judge(self._watch.rank(score, position.epoch), position.epoch)
         if best and self._watch.keeps_best and self._fabric.is_global_zero:
             self._checkpoints.save_best(position.epoch, generator_weights(self._models))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vsframework.config import Experiment, TrainingSection
 from vsframework.interfaces import Generator
 from vsframework.training.data import WeakBatch
+from vsframework.training.fixed_statistics import hold_statistics, make_fixable
 from vsframework.training.objective import Objective, Terms
 
 JOINT = "joint"
@@ -61,7 +62,8 @@ class Model:
         training = experiment.training
         self.objective = objective
         built = architecture.networks(1, len(plan.channels), size)
-        self.networks: dict[str, nn.Module] = {"generator": built.generator}
+        generator = make_fixable(built.generator) if training.mode == "deploy" else built.generator
+        self.networks: dict[str, nn.Module] = {"generator": generator}
         if built.discriminator is not None and experiment.objective.lambda_gan > 0:
             self.networks["discriminator"] = built.discriminator
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
@@ -97,6 +99,17 @@ class Model:
     def trained_generator(self) -> nn.Module:
         """The generator to stain with: of averaged weights where there are such."""
         return self.networks["generator"] if self.average is None else self.average.module
+
+    def hold_statistics(self, brightfield: Iterable[torch.Tensor] | None = None) -> None:
+        """In deploy mode: normalise by held statistics from now on, measured over `brightfield` first where given.
+
+        The average of weights takes those of the weights: it must stay the same function as they are.
+        """
+        generator = hold_statistics(self.networks["generator"], brightfield)
+        if self.average is not None:
+            averaged = hold_statistics(self.average.module)
+            if brightfield is not None:
+                averaged.load_state_dict(dict(generator.named_buffers()), strict=False)
 
     def set_learning_rate(self, factor: float) -> None:
         """Set every learning rate to `factor` times that of the experiment."""

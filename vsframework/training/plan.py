@@ -11,11 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from vsframework.config import Experiment
+from vsframework.config import Experiment, TrainingSection
 from vsframework.dataset.store import PatchDataset
 from vsframework.interfaces import Generator
 from vsframework.plugins import registry
 from vsframework.training.devices import launch
+from vsframework.training.fixed_statistics import first_held_epoch
 from vsframework.training.models import Model, plan_models
 from vsframework.training.objective import plan_objective
 from vsframework.training.randomness import seed_training
@@ -58,8 +59,8 @@ class TrainingPlan:
         Of all models together, the faster of two steps on this machine.
     hours
         `steps` times that; validation and checkpoints come on top.
-    device, precision
-        Where and how.
+    device, precision, mode
+        Where and how; `mode` in words.
     """
 
     networks: tuple[NetworkPlan, ...]
@@ -75,6 +76,7 @@ class TrainingPlan:
     hours: float
     device: str
     precision: str
+    mode: str
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain values."""
@@ -133,6 +135,7 @@ def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan
         hours=steps * per_step / 3600,
         device=str(fabric.device),
         precision=training.precision,
+        mode=_mode(training),
     )
 
 
@@ -160,6 +163,13 @@ def _bytes_kept(models: list[Model]) -> Iterator[list[int]]:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         yield total
     total[0] = sum(seen.values())
+
+
+def _mode(training: TrainingSection) -> str:
+    if training.mode == "paper":
+        return "paper (trained with the statistics of the batch and dropout, measured without)"
+    first = first_held_epoch(training.epochs, training.held_share)
+    return f"deploy (no dropout; statistics measured and held from epoch {first} of {training.epochs} on)"
 
 
 def _count(network: nn.Module) -> int:
