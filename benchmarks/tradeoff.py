@@ -69,6 +69,7 @@ class Arm:
 
     name: str
     overrides: tuple[str, ...]
+    epochs: int
     distilled: bool = False
 
 
@@ -77,43 +78,24 @@ def built_in_arms(size: int) -> tuple[Arm, ...]:
     depth = f"generator.depth={min(8, (size & -size).bit_length() - 1)}"
     fast = ("generator.name=fast", *SMALL)
     return (
-        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth)),
-        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth)),
-        Arm(name="unet", overrides=("generator.name=unet", *SMALL)),
-        Arm(name="fast", overrides=fast),
-        Arm(name="fast, distilled", overrides=fast, distilled=True),
+        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=6),
+        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=6),
+        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=14),
+        Arm(name="fast", overrides=fast, epochs=60),
+        Arm(name="fast, distilled", overrides=fast, epochs=60, distilled=True),
     )
 
 
 # ------------------------------------------------------------------------------------------------------- training
 
 
-def train_arm(
-    file: Path, dataset: PatchDataset, arm: Arm, folder: Path, seconds: float, recipe: Sequence[str] = COMMON
-) -> Path:
-    """Train `arm` of the experiment `file` for about `seconds`; gives its run folder, below `folder`.
-
-    How many epochs that is, is measured once and then kept, so that a training can be stopped and gone on with.
-    """
+def train_arm(file: Path, dataset: PatchDataset, arm: Arm, folder: Path, recipe: Sequence[str] = COMMON) -> Path:
+    """Train `arm` of the experiment `file`, going on where it was stopped; gives its run folder, below `folder`."""
     run = folder / arm.name.replace(", ", "-")
-    overrides = (*recipe, *arm.overrides)
-    kept = run / "arm.json"
-    if not kept.is_file():
-        epochs = _epochs(load_experiment(file, overrides), dataset, seconds)
-        write_text(kept, json.dumps({"epochs": epochs, "overrides": list(overrides)}))
-    chosen = json.loads(kept.read_text(encoding="utf-8"))
-    every = max(1, chosen["epochs"] // VALIDATIONS)
-    experiment = load_experiment(
-        file, (*chosen["overrides"], f"training.epochs={chosen['epochs']}", f"validation.every={every}")
-    )
-    train(experiment, dataset, run)
+    every = max(1, arm.epochs // VALIDATIONS)
+    epochs = (f"training.epochs={arm.epochs}", f"validation.every={every}")
+    train(load_experiment(file, (*recipe, *arm.overrides, *epochs)), dataset, run)
     return run
-
-
-def _epochs(experiment: Experiment, dataset: PatchDataset, seconds: float) -> int:
-    plan = plan_training(experiment, dataset)
-    per_epoch = plan.seconds_per_step * plan.steps / experiment.training.epochs
-    return max(2, round(seconds / per_epoch))
 
 
 # ------------------------------------------------------------------------------------------------------ measuring
@@ -249,7 +231,6 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="study and runs are kept here")
     parser.add_argument("--experiment", type=Path, help="an experiment file with test and validation donors")
     parser.add_argument("--arm", action="append", default=[], help="train only this arm, measure nothing (repeatable)")
-    parser.add_argument("--seconds", type=float, default=420, help="training time of an arm (default 420)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here too")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="draw it here too")
     parser.add_argument("--repeats", type=int, default=30, help="timed runs per network (default 30)")
@@ -267,7 +248,7 @@ def main() -> None:
     for arm in built_in_arms(dataset.size):
         if arguments.arm and arm.name not in arguments.arm:
             continue
-        runs[arm.name] = train_arm(file, dataset, arm, arguments.folder, arguments.seconds, recipe)
+        runs[arm.name] = train_arm(file, dataset, arm, arguments.folder, recipe)
     if arguments.arm:
         return
     rows = [

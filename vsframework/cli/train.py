@@ -34,20 +34,22 @@ def command(experiment: Path, overrides: tuple[str, ...], dry_run: bool, as_json
     from vsframework.training import train
     from vsframework.training.checkpoints import FINAL, read_header
     from vsframework.training.data import open_weak_dataset
+    from vsframework.training.distillation import open_teaching
 
     loaded = load_experiment(experiment, overrides)
     run = experiment.parent / loaded.output
     dataset = PatchDataset.open(run / "dataset")
+    teaching = open_teaching(loaded, experiment.parent)
     if dry_run:
         from vsframework.training.plan import plan_training
 
-        plan = plan_training(loaded, dataset)
+        plan = plan_training(loaded, dataset, teaching)
         if as_json:
             echo_json(plan.as_json())
         else:
             _show(plan)
         return
-    train(loaded, dataset, run, open_weak_dataset(loaded, experiment.parent))
+    train(loaded, dataset, run, open_weak_dataset(loaded, experiment.parent), teaching)
     header = read_header(run / "checkpoints" / FINAL)
     if as_json:
         names = ("trained_epochs", "stopped_early", "weights_of_epoch", "modes")

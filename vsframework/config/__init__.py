@@ -9,6 +9,7 @@ from vsframework.config.files import load_experiment, parse_experiment, write_ex
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
+    DistillationSection,
     ObjectiveSection,
     TrainingSection,
     ValidationSection,
@@ -18,6 +19,7 @@ from vsframework.config.training import (
 __all__ = [
     "AugmentationSection",
     "DataSection",
+    "DistillationSection",
     "Experiment",
     "ObjectiveSection",
     "PatchesSection",

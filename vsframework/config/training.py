@@ -149,6 +149,44 @@ class ObjectiveSection(Section):
     )
 
 
+class DistillationSection(Section):
+    """``[distillation]``: a trained run as the teacher of this one."""
+
+    teacher: str | None = Field(
+        None,
+        description="Run folder of the teacher, relative to the experiment file; its generators in deploy mode stain "
+        "beside the true stains.",
+    )
+    lambda_l1: float = Field(
+        100.0,
+        ge=0,
+        description="Weight of the L1 term between the student's stains and the teacher's. For the teacher instead of "
+        "the true stains set the weights in [objective] to 0.",
+    )
+    lambda_quantity: float = Field(
+        30.0,
+        ge=0,
+        description="Weight of the difference per cell between what the quantifier measures on both; needs "
+        "training.models = joint.",
+    )
+    dataset: str | None = Field(
+        None,
+        description="Folder of a dataset, relative to the experiment file, whose brightfield the teacher stains for "
+        "the student; it needs no stains and no measured values.",
+    )
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=16,
+        description="Its cells per step, as a share of training.batch_size, at least 1.",
+    )
+    allow_leakage: bool = Field(
+        False,
+        description="Take a teacher that has seen donors which this experiment holds out; errors on these donors are "
+        "then no result.",
+    )
+
+
 class WeakSection(Section):
     """``[weak]``: cells that have measured values and no fluorescence images."""
 

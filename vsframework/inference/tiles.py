@@ -52,7 +52,7 @@ def stain_in_tiles(
         for (rows, columns), one in zip(some, stained, strict=True):
             sums[:, rows, columns] += one * window
             weights[rows, columns] += window
-    stains: Float32Array = (sums / weights)[:, :height, :width]
+    stains: Float32Array = np.divide(sums, weights, dtype=np.float32)[:, :height, :width]
     return stains
 
 

@@ -21,6 +21,7 @@ from vsframework.training.augmentation import Augmentation
 from vsframework.training.checkpoints import Checkpoints, DamagedWeightsError, training_identity
 from vsframework.training.data import epoch_batches, load_weak_targets, weak_batches
 from vsframework.training.devices import launch, own_part, scaler_of
+from vsframework.training.distillation import Lesson, Teaching, load_unlabelled, unlabelled_batches
 from vsframework.training.finishing import (
     brightfield_of,
     describe_generator,
@@ -45,13 +46,20 @@ CHECKED_EVERY = 50
 log = logging.getLogger(__name__)
 
 
-def train(experiment: Experiment, dataset: PatchDataset, run: Path, weak: PatchDataset | None = None) -> None:
+def train(
+    experiment: Experiment,
+    dataset: PatchDataset,
+    run: Path,
+    weak: PatchDataset | None = None,
+    teaching: Teaching | None = None,
+) -> None:
     """Train the generators of `experiment` on `dataset` into the folder `run`; goes on where an earlier call stopped.
 
     Writes ``checkpoints/`` (the newest two states, and ``final/generators.safetensors``), ``config.toml``,
     ``metrics.csv`` and ``tensorboard/``. Returns at once when the run is trained already. On a CPU, an interrupted and
     resumed training gives the same weights, bit for bit, as an uninterrupted one. `weak` is the dataset that
-    ``weak.dataset`` names (`vsframework.training.data.open_weak_dataset`).
+    ``weak.dataset`` names (`vsframework.training.data.open_weak_dataset`), `teaching` what ``[distillation]`` does
+    (`vsframework.training.distillation.open_teaching`).
 
     Raises
     ------
@@ -62,11 +70,12 @@ def train(experiment: Experiment, dataset: PatchDataset, run: Path, weak: PatchD
         train on, or when the loss stops being a number or explodes.
     """
     hashes = [data.info["hash"] for data in (dataset, weak) if data is not None]
+    hashes += teaching.hashes if teaching else []
     checkpoints = Checkpoints(
         run / "checkpoints", training_identity(experiment, *hashes), describe_generator(experiment)
     )
     if not checkpoints.is_finished(experiment.training.epochs):
-        training = Training(experiment, dataset, weak, run, checkpoints)
+        training = Training(experiment, dataset, run, checkpoints, weak, teaching)
         training.resume()
         training.go_on()
         training.finish()
@@ -82,9 +91,10 @@ class Training:
         self,
         experiment: Experiment,
         dataset: PatchDataset,
-        weak: PatchDataset | None,
         run: Path,
         checkpoints: Checkpoints,
+        weak: PatchDataset | None,
+        teaching: Teaching | None,
     ) -> None:
         self._experiment = experiment
         self._section = experiment.training
@@ -96,7 +106,11 @@ class Training:
         )
         self._patches = open_patches(experiment, dataset)
         objective = plan_objective(experiment, dataset, self._patches.normalisation)
-        self._weak = load_weak_targets(experiment, weak, dataset, self._patches.normalisation, objective.quantities)
+        normalisation = self._patches.normalisation
+        self._weak_dataset = weak
+        self._weak = load_weak_targets(experiment, weak, dataset, normalisation, objective.quantities)
+        self._unlabelled = load_unlabelled(experiment, teaching, dataset, normalisation)
+        self._teacher = teaching.teacher if teaching else None
         self._watch = Watch(experiment, dataset, self._patches, self._architecture)
         seed_training(self._section.seed)
         self._models = [
@@ -106,6 +120,8 @@ class Training:
         self._fabric = launch(self._section)
         for model in self._models:
             model.set_up(self._fabric)
+        if self._teacher is not None:
+            self._teacher.set_up(experiment, dataset, normalisation, self._fabric.device)
         if self._fabric.global_rank:
             seed_training(self._section.seed, self._fabric.global_rank)
         self._augment = Augmentation(
@@ -171,16 +187,20 @@ class Training:
         order = epoch_batches(len(self._patches), section.batch_size * section.accumulate, section.seed, epoch)
         own = [own_part(batch, self._fabric) for batch in order]
         weak_order = islice(weak_batches(self._weak, len(order), self._experiment, epoch), position.batch, None)
+        unlabelled_order = unlabelled_batches(self._unlabelled, len(order), self._experiment, epoch)
+        unlabelled_order = islice(unlabelled_order, position.batch, None)
         sums = self._sums_so_far()
         first, seen, began = position.batch, 0, time.perf_counter()
         loaded = self._patches.batches([indices for indices, _ in own[first:]])
-        for number, patches, weak in zip(range(first, len(order)), loaded, weak_order, strict=True):
+        joining = zip(weak_order, unlabelled_order, strict=True)
+        for number, patches, (weak, images) in zip(range(first, len(order)), loaded, joining, strict=True):
             brightfield, stains = (self._fabric.to_device(images) for images in patches)
             brightfield, stains = self._augment(brightfield, stains, epoch, number)
+            lesson = self._teach(brightfield, images)
             _, share = own[number]
             for model in self._models:
                 on_device = weak and weak.to(self._fabric.device)
-                for name, term in model.step(brightfield, stains, on_device, share).items():
+                for name, term in model.step(brightfield, stains, on_device, share, lesson).items():
                     weighted = term * (len(order[number]) * share / self._fabric.world_size)
                     known = sums[model.plan.name]
                     known[name] = known[name] + weighted if name in known else weighted
@@ -202,6 +222,15 @@ class Training:
             values = {**terms, "learning_rate": section.learning_rate * factor, "images_per_second": rate}
             records.add(epoch, name, values)
         position.end_epoch(means)
+
+    def _teach(self, brightfield: torch.Tensor, unlabelled: torch.Tensor | None) -> Lesson | None:
+        """Ask the teacher about a batch, as it was augmented, and about brightfield that has no other stains."""
+        if self._teacher is None:
+            return None
+        images = None if unlabelled is None else unlabelled.to(brightfield.device)
+        return Lesson(
+            stains=self._teacher(brightfield), unlabelled=None if images is None else (images, self._teacher(images))
+        )
 
     def _sums_so_far(self) -> dict[str, dict[str, torch.Tensor]]:
         """Take up the sums of an epoch that was begun; they are kept in one process."""
@@ -277,7 +306,9 @@ class Training:
             "stopped_early": self._stopped_early,
             "weights_of_epoch": used,
             "modes": self._watch.compare_modes(self._models, self._fabric),
-            **describe_training(self._experiment, self._dataset, self._patches, self._models),
+            **describe_training(
+                self._experiment, self._dataset, self._patches, self._models, self._weak_dataset, self._teacher
+            ),
         }
         generators = {model.plan.name: model.trained_generator for model in self._models}
         write_generators(self._checkpoints.final, header, generators, self._patches, self._fabric.device)

@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vsframework.config import Experiment, TrainingSection
 from vsframework.interfaces import Generator
 from vsframework.training.data import WeakBatch
+from vsframework.training.distillation import Lesson
 from vsframework.training.fixed_statistics import hold_statistics, make_fixable
 from vsframework.training.objective import Objective, Terms
 
@@ -118,7 +119,12 @@ class Model:
                 group["lr"] = self._training.learning_rate * factor
 
     def step(
-        self, brightfield: torch.Tensor, stains: torch.Tensor, weak: WeakBatch | None = None, share: float = 1.0
+        self,
+        brightfield: torch.Tensor,
+        stains: torch.Tensor,
+        weak: WeakBatch | None = None,
+        share: float = 1.0,
+        lesson: Lesson | None = None,
     ) -> Terms:
         """Train on one batch: brightfield [N, 1, H, W] and all stains [N, C, H, W], in [-1, 1].
 
@@ -128,9 +134,10 @@ class Model:
 
         More than ``training.batch_size`` patches are taken in parts whose gradients add up to those of the whole; the
         virtual stains are then computed once more for the generator's step, so that one part is in memory at a time.
-        `share` weighs this process's gradients against those of the others (1 alone).
+        `share` weighs this process's gradients against those of the others (1 alone). `lesson` is what a teacher says
+        about the same patches; what only the teacher stained goes its own way, as `weak` does.
         """
-        parts = self._parts(brightfield, stains)
+        parts = self._parts(brightfield, stains, lesson)
         terms: Terms = {}
         output = None
         if "discriminator" in self._stepped:
@@ -142,16 +149,20 @@ class Model:
                 with torch.no_grad():
                     virtual = [generator(part.brightfield) for part in parts]
             terms = self._step_discriminator(parts, virtual, share)
-        return {**self._step_generator(parts, output, weak, share), **terms}
+        return {**self._step_generator(parts, output, weak, share, lesson), **terms}
 
     def _takes_one_pass(self, parts: Sequence[_Part]) -> bool:
         """Whether a batch is one part; processes that share it must agree, or each would wait for the other."""
         return len(parts) == 1 if self._fabric.world_size == 1 else self._training.accumulate == 1
 
-    def _parts(self, brightfield: torch.Tensor, stains: torch.Tensor) -> list[_Part]:
-        target = stains[:, list(self.plan.channels)]
-        pieces = zip(torch.split(brightfield, self._part_size), torch.split(target, self._part_size), strict=True)
-        return [_Part(*piece, len(piece[0]) / len(brightfield)) for piece in pieces]
+    def _parts(self, brightfield: torch.Tensor, stains: torch.Tensor, lesson: Lesson | None) -> list[_Part]:
+        columns = [brightfield, self._own(stains)] + ([] if lesson is None else [self._own(lesson.stains)])
+        pieces = zip(*(torch.split(column, self._part_size) for column in columns), strict=True)
+        return [_Part(len(piece[0]) / len(brightfield), *piece) for piece in pieces]
+
+    def _own(self, stains: torch.Tensor) -> torch.Tensor:
+        """Give this model's channels of all stains [N, C, H, W]."""
+        return stains[:, list(self.plan.channels)]
 
     def _step_discriminator(self, parts: Sequence[_Part], virtual: Sequence[torch.Tensor], share: float) -> Terms:
         discriminator, optimiser = self._stepped["discriminator"]
@@ -170,7 +181,12 @@ class Model:
         return terms
 
     def _step_generator(
-        self, parts: Sequence[_Part], output: torch.Tensor | None, weak: WeakBatch | None, share: float
+        self,
+        parts: Sequence[_Part],
+        output: torch.Tensor | None,
+        weak: WeakBatch | None,
+        share: float,
+        lesson: Lesson | None,
     ) -> Terms:
         generator, optimiser = self._stepped["generator"]
         terms: Terms = {}
@@ -180,12 +196,19 @@ class Model:
             with self._synchronised(generator, last):
                 stained = generator(part.brightfield) if output is None else output
                 part_terms = self.objective.generator_terms(stained, part.target, self._logits(part, stained))
+                if part.taught is not None:
+                    part_terms |= self.objective.taught_terms(stained, part.taught)
                 loss = self.objective.generator_loss(part_terms) * (part.fraction * share)
                 _add(terms, part_terms, part.fraction)
                 if last and weak is not None:
                     weak_terms = self.objective.weak_terms(generator(weak.brightfield), weak.measured)
                     loss = loss + self.objective.generator_loss(weak_terms)
                     _add(terms, weak_terms, 1.0)
+                if last and lesson is not None and lesson.unlabelled is not None:
+                    images, taught = lesson.unlabelled
+                    taught_terms = self.objective.taught_terms(generator(images), self._own(taught), "unlabelled")
+                    loss = loss + self.objective.generator_loss(taught_terms)
+                    _add(terms, taught_terms, 1.0)
                 self._fabric.backward(loss)
         optimiser.step()
         if self.average is not None:
@@ -218,11 +241,12 @@ class Model:
 
 
 class _Part(NamedTuple):
-    """Some patches of a batch, and which fraction of it they are."""
+    """Some patches of a batch, which fraction of it they are, and a teacher's stains of them."""
 
+    fraction: float
     brightfield: torch.Tensor
     target: torch.Tensor
-    fraction: float
+    taught: torch.Tensor | None = None
 
 
 def pair(brightfield: torch.Tensor, stains: torch.Tensor) -> torch.Tensor:

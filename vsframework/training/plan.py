@@ -16,6 +16,7 @@ from vsframework.dataset.store import PatchDataset
 from vsframework.interfaces import Generator
 from vsframework.plugins import registry
 from vsframework.training.devices import launch
+from vsframework.training.distillation import Lesson, Teaching
 from vsframework.training.fixed_statistics import first_held_epoch
 from vsframework.training.models import Model, plan_models
 from vsframework.training.objective import plan_objective
@@ -83,7 +84,7 @@ class TrainingPlan:
         return asdict(self)
 
 
-def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan:
+def plan_training(experiment: Experiment, dataset: PatchDataset, teaching: Teaching | None = None) -> TrainingPlan:
     """Build the networks of `experiment`, take a few steps on patches of `dataset`, and forget them; writes nothing.
 
     Raises what :func:`vsframework.training.loop.train` does for experiments that cannot be trained.
@@ -101,12 +102,15 @@ def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan
         model.set_up(fabric)
     batch = torch.arange(training.batch_size * training.accumulate) % len(patches)
     brightfield, stains = (fabric.to_device(images) for images in next(patches.batches([batch])))
+    if teaching is not None:
+        teaching.teacher.set_up(experiment, dataset, patches.normalisation, fabric.device)
     seconds, kept = [], 0
     for turn in range(WARM_UP + TIMED_STEPS):
         with _bytes_kept(models) as counted:
             began = time.perf_counter()
+            lesson = Lesson(stains=teaching.teacher(brightfield)) if teaching is not None else None
             for model in models:
-                model.step(brightfield, stains)
+                model.step(brightfield, stains, lesson=lesson)
             _wait(fabric.device)
         kept = max(kept, counted[0])
         if turn >= WARM_UP:
