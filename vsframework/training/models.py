@@ -109,9 +109,10 @@ class Model:
     ) -> Terms:
         """Train on one batch: brightfield [N, 1, H, W] and all stains [N, C, H, W], in [-1, 1].
 
-        The discriminator takes two half-weighted steps (real, virtual), then the generator takes one, as in the
-        paper's lineage; the virtual stains are computed once for both. Cells of `weak`, which have measured values
-        and no images, are stained in a pass of their own: they share no batch statistics with the others.
+        The discriminator takes two half-weighted steps (real, virtual), as in the paper's lineage, or one on both
+        (``objective.discriminator_update``), then the generator takes one; the virtual stains are computed once for
+        both. Cells of `weak`, which have measured values and no images, are stained in a pass of their own: they share
+        no batch statistics with the others.
 
         More than ``training.batch_size`` patches are taken in parts whose gradients add up to those of the whole; the
         virtual stains are then computed once more for the generator's step, so that one part is in memory at a time.
@@ -144,15 +145,19 @@ class Model:
         discriminator, optimiser = self._stepped["discriminator"]
         discriminator.requires_grad_(True)
         terms: Terms = {}
+        one_step = self.objective.section.discriminator_update == "one-step"
         for name, real in (("real", True), ("virtual", False)):
-            optimiser.zero_grad()
+            steps = not (one_step and real)
+            if real or not one_step:
+                optimiser.zero_grad()
             for index, part in enumerate(parts):
                 judged = part.target if real else virtual[index]
-                with self._synchronised(discriminator, index == len(parts) - 1):
+                with self._synchronised(discriminator, steps and index == len(parts) - 1):
                     loss = self.objective.discriminator_loss(discriminator(pair(part.brightfield, judged)), real=real)
                     self._fabric.backward(loss * (part.fraction * share))
                 _add(terms, {f"discriminator_{name}": loss}, part.fraction)
-            optimiser.step()
+            if steps:
+                optimiser.step()
         discriminator.requires_grad_(False)
         return terms
 
