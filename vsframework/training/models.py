@@ -55,12 +55,18 @@ class Model:
     """
 
     def __init__(
-        self, plan: ModelPlan, architecture: Generator, experiment: Experiment, objective: Objective, size: int
+        self,
+        plan: ModelPlan,
+        architecture: Generator,
+        experiment: Experiment,
+        objective: Objective,
+        size: int,
+        planes: int = 1,
     ) -> None:
         self.plan = plan
         training = experiment.training
         self.objective = objective
-        built = architecture.networks(1, len(plan.channels), size)
+        built = architecture.networks(planes, len(plan.channels), size)
         self.networks: dict[str, nn.Module] = {"generator": built.generator}
         if built.discriminator is not None and experiment.objective.lambda_gan > 0:
             self.networks["discriminator"] = built.discriminator
@@ -107,7 +113,7 @@ class Model:
     def step(
         self, brightfield: torch.Tensor, stains: torch.Tensor, weak: WeakBatch | None = None, share: float = 1.0
     ) -> Terms:
-        """Train on one batch: brightfield [N, 1, H, W] and all stains [N, C, H, W], in [-1, 1].
+        """Train on one batch: brightfield [N, P, H, W] and all stains [N, C, H, W], in [-1, 1].
 
         The discriminator takes two half-weighted steps (real, virtual), as in the paper's lineage, or one on both
         (``objective.discriminator_update``), then the generator takes one; the virtual stains are computed once for
