@@ -30,7 +30,7 @@ class TrainingPatches:
     Attributes
     ----------
     brightfield, stains
-        float32 [N, 1, H, W] and [N, C, H, W], in [-1, 1].
+        float32 [N, P, H, W] and [N, C, H, W], in [-1, 1].
     normalisation
         How counts became that.
     """
@@ -79,7 +79,7 @@ class WeakBatch:
     Attributes
     ----------
     brightfield
-        float32 [N, 1, H, W], in [-1, 1].
+        float32 [N, P, H, W], in [-1, 1].
     measured
         What was measured on their stains: quantities by name, float32 [N], in the unit of a patch's own.
     """
@@ -172,7 +172,7 @@ def require_same_patches(key: str, other: PatchDataset, like: PatchDataset) -> N
     """
     for what, theirs, ours in (
         ("patches of {} px", other.size, like.size),
-        ("{} brightfield planes", other.brightfield.shape[1], like.brightfield.shape[1]),
+        ("{} brightfield planes", len(other.planes), len(like.planes)),
         ("{} bits per pixel", other.bit_depth, like.bit_depth),
     ):
         if theirs != ours:

@@ -104,11 +104,10 @@ class Teacher:
             When its stains, patches or camera differ, or when it has seen a donor that `experiment` holds out.
         """
         info = self._trained.info
-        planes = int(dataset.brightfield.shape[1])
         for what, theirs, ours in (
             ("the stains {}", ", ".join(info["stains"]), ", ".join(dataset.stains)),
             ("patches of {} px", info["image_size"], dataset.size),
-            ("{} brightfield planes", info["in_channels"], planes),
+            ("{} brightfield planes", info["in_channels"], len(dataset.planes)),
             ("{} bits per pixel", info["bit_depth"], dataset.bit_depth),
         ):
             if theirs != ours:
