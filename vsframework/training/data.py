@@ -105,6 +105,22 @@ class WeakBatch:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What the teacher says about one batch.
+
+    Attributes
+    ----------
+    stains
+        Its stains of the patches of the batch, [N, C, H, W] in [-1, 1] of the student's normalisation.
+    unlabelled
+        Brightfield [M, planes, H, W] that has no other stains, and the teacher's [M, C, H, W]; None without.
+    """
+
+    stains: torch.Tensor
+    unlabelled: tuple[torch.Tensor, torch.Tensor] | None = None
+
+
 def open_weak_dataset(experiment: Experiment, folder: Path) -> PatchDataset | None:
     """Open the dataset that ``weak.dataset`` names, if any; `folder` is where the experiment file lies.
 

@@ -45,22 +45,6 @@ class Teaching:
         return [] if self.unlabelled is None else [f"unlabelled {self.unlabelled.info['hash']}"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """What the teacher says about one batch.
-
-    Attributes
-    ----------
-    stains
-        Its stains of the patches of the batch, [N, C, H, W] in [-1, 1] of the student's normalisation.
-    unlabelled
-        Brightfield [M, planes, H, W] that has no other stains, and the teacher's [M, C, H, W]; None without.
-    """
-
-    stains: torch.Tensor
-    unlabelled: tuple[torch.Tensor, torch.Tensor] | None = None
-
-
 class Teacher:
     """The generators of a trained run in deploy mode.
 

@@ -19,9 +19,9 @@ from vsframework.interfaces import Generator
 from vsframework.plugins import registry
 from vsframework.training.augmentation import Augmentation
 from vsframework.training.checkpoints import Checkpoints, DamagedWeightsError, training_identity
-from vsframework.training.data import epoch_batches, load_weak_targets, weak_batches
+from vsframework.training.data import Lesson, epoch_batches, load_weak_targets, weak_batches
 from vsframework.training.devices import launch, own_part, scaler_of
-from vsframework.training.distillation import Lesson, Teaching, load_unlabelled, unlabelled_batches
+from vsframework.training.distillation import Teaching, load_unlabelled, unlabelled_batches
 from vsframework.training.finishing import (
     brightfield_of,
     describe_generator,

@@ -14,8 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vsframework.config import Experiment, TrainingSection
 from vsframework.interfaces import Generator
-from vsframework.training.data import WeakBatch
-from vsframework.training.distillation import Lesson
+from vsframework.training.data import Lesson, WeakBatch
 from vsframework.training.fixed_statistics import hold_statistics, make_fixable
 from vsframework.training.objective import Objective, Terms
 

@@ -15,8 +15,9 @@ from vsframework.config import Experiment, TrainingSection
 from vsframework.dataset.store import PatchDataset
 from vsframework.interfaces import Generator
 from vsframework.plugins import registry
+from vsframework.training.data import Lesson
 from vsframework.training.devices import launch
-from vsframework.training.distillation import Lesson, Teaching
+from vsframework.training.distillation import Teaching
 from vsframework.training.fixed_statistics import first_held_epoch
 from vsframework.training.models import Model, plan_models
 from vsframework.training.objective import plan_objective
