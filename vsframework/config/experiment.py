@@ -78,6 +78,7 @@ class Experiment(Section):
         if not distillation.teacher and not any(
             (
                 objective.lambda_l1,
+                objective.lambda_l2,
                 objective.lambda_gan,
                 objective.lambda_ssim,
                 objective.lambda_gradient,
