@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vsf_plugins.denoisers.subtraction import SubtractionParams, check_stack, without_surface
-from vsf_plugins.denoisers.typical_level import border_of, near_zero
+from vsf_plugins.denoisers.typical_level import border_of, in_common, near_zero
 from vsframework.components import Component
 from vsframework.interfaces import Denoised
 
@@ -56,7 +56,7 @@ class BorderMedian:
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts; any integer or floating dtype.
 
-        `mask` holds the pixels that count in at least one channel.
+        `mask` holds the pixels that count in every channel (in the first, where they have none in common).
 
         Raises
         ------
@@ -66,15 +66,13 @@ class BorderMedian:
         check_stack(stains, "border-median")
         border = border_of(stains.shape[1:], self.params.border)
         levels = np.empty(len(stains))
-        used = np.zeros(int(border.sum()), dtype=np.bool_)
+        used = np.zeros(stains.shape, dtype=np.bool_)
         for channel, image in enumerate(stains):
             frame = image[border].astype(np.float64)
             near = near_zero(frame - np.median(frame), self.params.reach)
             levels[channel] = frame[near].mean()
-            used |= near
-        mask = np.zeros_like(border)
-        mask[border] = used
-        return without_surface(stains, levels[:, None, None], mask, self.params)
+            used[channel, border] = near
+        return without_surface(stains, levels[:, None, None], in_common(used), self.params)
 
 
 COMPONENT = Component(

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vsf_plugins.denoisers.border_median import BorderMedianParams
 from vsf_plugins.denoisers.subtraction import check_stack, without_surface
-from vsf_plugins.denoisers.typical_level import border_of, near_zero
+from vsf_plugins.denoisers.typical_level import border_of, in_common, near_zero
 from vsframework.components import Component
 from vsframework.interfaces import BoolArray, Denoised
 
@@ -43,7 +43,7 @@ class LocalPlane:
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts; any integer or floating dtype.
 
-        `mask` holds the pixels that count in at least one channel.
+        `mask` holds the pixels that count in every channel (in the first, where they have none in common).
 
         Raises
         ------
@@ -54,13 +54,13 @@ class LocalPlane:
         shape = stains.shape[1:]
         border = border_of(shape, self.params.border)
         terms = _terms(shape)
-        mask = np.zeros(shape, dtype=np.bool_)
+        used = np.zeros(stains.shape, dtype=np.bool_)
         surface = np.empty(stains.shape)
         for channel, image in enumerate(stains):
             plane, near = self._plane(image[border].astype(np.float64), terms[border])
             surface[channel] = terms @ plane
-            mask[border] |= near
-        return without_surface(stains, surface, mask, self.params)
+            used[channel, border] = near
+        return without_surface(stains, surface, in_common(used), self.params)
 
     def _plane(
         self, frame: npt.NDArray[np.float64], terms: npt.NDArray[np.float64]

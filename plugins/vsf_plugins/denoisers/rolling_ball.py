@@ -16,6 +16,7 @@ from pydantic import Field
 from skimage.restoration import rolling_ball
 
 from vsf_plugins.denoisers.subtraction import SubtractionParams, check_stack, without_surface
+from vsf_plugins.denoisers.typical_level import in_common
 from vsframework.components import Component
 from vsframework.interfaces import Denoised
 
@@ -53,7 +54,8 @@ class RollingBall:
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts; any integer or floating dtype.
 
-        `mask` holds the blocks of pixels that the ball touches in at least one channel.
+        `mask` holds the blocks of pixels that the ball touches in every channel (in the first, where it touches none
+        in all).
 
         Raises
         ------
@@ -66,7 +68,7 @@ class RollingBall:
         small_size = (math.ceil(width / block), math.ceil(height / block))
         radius = self.params.radius * max(height, width) / block
         surface = np.empty(stains.shape)
-        mask = np.zeros(stains.shape[1:], dtype=np.bool_)
+        touching = np.zeros(stains.shape, dtype=np.bool_)
         for channel, image in enumerate(stains):
             small = cv2.resize(image.astype(np.float64), small_size, interpolation=cv2.INTER_AREA)
             # The ball's height counts in the image's own unit; scaled to its brightest block, it means the same at
@@ -75,8 +77,8 @@ class RollingBall:
             ball = rolling_ball(small / scale, radius=radius) * scale
             surface[channel] = cv2.resize(ball, (width, height), interpolation=cv2.INTER_LINEAR)
             touched = (small - ball <= 1e-6 * max(1.0, float(np.abs(small).max()))).astype(np.uint8)
-            mask |= cv2.resize(touched, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.bool_)
-        return without_surface(stains, surface, mask, self.params)
+            touching[channel] = cv2.resize(touched, (width, height), interpolation=cv2.INTER_NEAREST).astype(np.bool_)
+        return without_surface(stains, surface, in_common(touching), self.params)
 
 
 COMPONENT = Component(

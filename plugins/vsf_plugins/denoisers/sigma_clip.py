@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from vsf_plugins.denoisers.subtraction import SubtractionParams, check_stack, without_surface
-from vsf_plugins.denoisers.typical_level import ONE_LEVEL
+from vsf_plugins.denoisers.typical_level import ONE_LEVEL, in_common
 from vsframework.components import Component
 from vsframework.interfaces import BoolArray, Denoised
 
@@ -52,7 +52,7 @@ class SigmaClip:
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts; any integer or floating dtype.
 
-        `mask` holds the pixels that are left in every channel, or in the first where they have none in common.
+        `mask` holds the pixels that are left in every channel (in the first, where they have none in common).
 
         Raises
         ------
@@ -63,9 +63,7 @@ class SigmaClip:
         images = stains.astype(np.float64)
         kept = np.stack([self._kept(image) for image in images])
         levels = np.array([image[inside].mean() for image, inside in zip(images, kept, strict=True)])
-        common = np.logical_and.reduce(kept, axis=0)
-        mask: BoolArray = common if common.any() else kept[0]
-        return without_surface(stains, levels[:, None, None], mask, self.params)
+        return without_surface(stains, levels[:, None, None], in_common(kept), self.params)
 
     def _kept(self, image: npt.NDArray[np.float64]) -> BoolArray:
         left = np.sort(image, axis=None)  # what is clipped lies at its ends

@@ -25,6 +25,15 @@ def border_of(shape: tuple[int, ...], share: float) -> BoolArray:
     return border
 
 
+def in_common(masks: npt.NDArray[np.bool_]) -> BoolArray:
+    """Give the pixels [H, W] that are in every one of `masks` [C, H, W], or those of the first if there are none.
+
+    A pixel with light in one stain is no background of the cell, so it does not tell how sure the others' level is.
+    """
+    common: BoolArray = np.logical_and.reduce(masks, axis=0)
+    return common if common.any() else masks[0]
+
+
 def near_zero(residuals: npt.NDArray[np.floating[Any]], reach: float) -> BoolArray:
     """Mark the `residuals` within `reach` standard deviations of 0, or within one grey level if that is more.
 
