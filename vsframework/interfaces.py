@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.gates import Gate as Gate
+from vsframework.gates import GateMeasure as GateMeasure
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -93,7 +96,7 @@ class Registrar(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One cell of a field.
+    """One cell of a field, or one tile of it.
 
     Attributes
     ----------
@@ -117,7 +120,10 @@ class Detection:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the cells of a brightfield field. Called once per field."""
+    """Finds the cells of a brightfield field, or whatever is to be cut out of it. Called once per field.
+
+    Of a z stack it sees the middle plane.
+    """
 
     def detect(self, field: ImageArray) -> Sequence[Detection]:
         """Find cells in `field` [H, W]; best first, none for a blank field."""
@@ -147,7 +153,10 @@ class Denoised:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring."""
+    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring.
+
+    One that changes nothing on purpose says so with an attribute ``passes_through = True``.
+    """
 
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts, reference stain (dsDNA) first."""
@@ -224,66 +233,51 @@ class Quantifier(Protocol):
         """
 
 
-# -------------------------------------------------------------------------------------------------------- gates
+# --------------------------------------------------------------------------------------------------- regressors
 
 
-@dataclass(frozen=True, kw_only=True)
-class GateMeasure:
-    """One value of a gate.
+class FittedRegressor(Protocol):
+    """What a regressor has learnt."""
 
-    Attributes
-    ----------
-    name, unit
-        As in the trust table; "1" for a ratio.
-    too_low, too_high
-        What is wrong with a cell whose value lies below or above the accepted ones, as words that go on after
-        "abstained, because"; empty where that side is fine.
-    resolution
-        Differences smaller than this mean nothing (in `unit`, above 0); keeps limits apart where all training cells
-        look the same.
-    at_most
-        An upper limit that holds whatever the training cells look like; None to learn it.
-    """
+    def predict(self, brightfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Predict the quantity of each of `brightfield` [N, P, H, W], counts: [N], finite, in the unit learnt.
 
-    name: str
-    unit: str
-    too_low: str = ""
-    too_high: str = ""
-    resolution: float
-    at_most: float | None = None
+        A cell's value does not depend on the cells beside it, and N may be 0.
+        """
 
 
 @runtime_checkable
-class Gate(Protocol):
-    """Measures whether the image of one cell is of the kind that a number can be trusted for.
+class Regressor(Protocol):
+    """Learns a quantity directly from brightfield, without stains: what virtual staining has to beat.
 
-    A gate only measures. Which values are accepted is learnt from the training cells (``vsf calibrate``), by the same
-    rule for all gates, and a cell outside gets no number. Called once per training cell then, and once per cell
-    whenever a value is to be given; so it should take a millisecond.
+    `fit` is called once per set of training donors by ``vsf evaluate`` and ``vsf run``, with patches that all have the
+    same size, whole in memory. What it gives is used in the same process and never written to disk.
 
-    A gate that is to judge beside the microscope too, where there is no vsframework, is a class in a package without
-    it, named by the entry point ``gate.NAME`` of the group ``vsf_edge`` and built with the same parameters.
+    Examples
+    --------
+    A regressor that looks at nothing: the median of the training cells.
+
+    >>> import numpy as np
+    >>> class Constant:
+    ...     def fit(self, brightfield, values, donors, seed):
+    ...         self.median = np.median(values)
+    ...         return self
+    ...     def predict(self, brightfield):
+    ...         return np.full(len(brightfield), self.median)
     """
 
-    @property
-    def version(self) -> str:
-        """Goes up whenever the same image gives other values: limits learnt with another version mean nothing."""
+    def fit(
+        self,
+        brightfield: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float64],
+        donors: Sequence[str],
+        seed: int,
+    ) -> FittedRegressor:
+        """Learn `values` [N], finite and of any unit and scale, from `brightfield` [N, P, H, W], counts.
 
-    @property
-    def together(self) -> str:
-        """What is wrong with a cell whose values are unusual *together* (Mahalanobis distance).
-
-        Empty: every value has limits of its own.
-        """
-
-    @property
-    def measures(self) -> Sequence[GateMeasure]:
-        """What `measure` gives, in order."""
-
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
-        """Measure every patch of `brightfield` [N, P, H, W], counts (`full_scale` is saturated): float64 [N, M].
-
-        Never raises for an image that is no cell (blank, tiny, saturated): it gives numbers.
+        `donors` [N] says whose cell each is, for whoever wants to weigh donors or to hold some out. The same input
+        and `seed` give the same predictions on the same machine, and the random generators of NumPy and torch are
+        left as they were.
         """
 
 

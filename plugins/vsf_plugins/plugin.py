@@ -20,16 +20,16 @@ def vsf_registrars() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_detectors() -> Sequence[Component[Any]]:
-    from vsf_plugins.detectors import head_blob
+    from vsf_plugins.detectors import grid, head_blob
 
-    return [head_blob.COMPONENT]
+    return [head_blob.COMPONENT, grid.COMPONENT]
 
 
 @hookimpl
 def vsf_denoisers() -> Sequence[Component[Any]]:
-    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram
+    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram, none
 
-    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT]
+    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT, none.COMPONENT]
 
 
 @hookimpl
@@ -44,3 +44,17 @@ def vsf_quantifiers() -> Sequence[Component[Any]]:
     from vsf_plugins.quantifiers import dfi
 
     return [dfi.COMPONENT]
+
+
+@hookimpl
+def vsf_regressors() -> Sequence[Component[Any]]:
+    from vsf_plugins.regressors import small_cnn
+
+    return [small_cnn.COMPONENT]
+
+
+@hookimpl
+def vsf_gates() -> Sequence[Component[Any]]:
+    from vsf_plugins import gates
+
+    return gates.COMPONENTS

@@ -14,6 +14,7 @@ from vsframework.config.training import (
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 __all__ = [
     "AugmentationSection",
@@ -25,6 +26,7 @@ __all__ = [
     "Selection",
     "SplitSection",
     "TrainingSection",
+    "TrustSection",
     "ValidationSection",
     "WeakSection",
     "load_experiment",

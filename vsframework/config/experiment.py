@@ -15,6 +15,7 @@ from vsframework.config.training import (
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 
 class Experiment(Section):
@@ -39,6 +40,7 @@ class Experiment(Section):
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
+    trust: TrustSection = TrustSection()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Experiment:

@@ -118,6 +118,11 @@ class ObjectiveSection(Section):
     gan: Literal["bce", "lsgan"] = Field(
         "bce", description="Adversarial term: binary cross-entropy (paper), or least squares (Mao et al. 2017)."
     )
+    discriminator_update: Literal["two-steps", "one-step"] = Field(
+        "two-steps",
+        description="How the discriminator learns from a batch: an optimiser step on the real and one on the virtual "
+        "stains, each weighted one half (not in the paper; its Keras lineage), or one step on their mean (junyanz).",
+    )
     lambda_ssim: float = Field(
         0.0, ge=0, description="Weight of 1 - SSIM, structural similarity in windows of 11 px (Wang et al. 2004)."
     )

@@ -26,7 +26,7 @@ class TrainingPatches:
     Attributes
     ----------
     brightfield, stains
-        float32 [N, 1, H, W] and [N, C, H, W], in [-1, 1].
+        float32 [N, P, H, W] and [N, C, H, W], in [-1, 1].
     normalisation
         How counts became that.
     """
@@ -75,7 +75,7 @@ class WeakBatch:
     Attributes
     ----------
     brightfield
-        float32 [N, 1, H, W], in [-1, 1].
+        float32 [N, P, H, W], in [-1, 1].
     measured
         What was measured on their stains: quantities by name, float32 [N], in the unit of a patch's own.
     """
@@ -142,6 +142,7 @@ def load_weak_targets(
     for what, theirs, ours in (
         ("patches of {} px", weak.size, like.size),
         ("{} bits per pixel", weak.bit_depth, like.bit_depth),
+        ("{} brightfield planes", len(weak.planes), len(like.planes)),
     ):
         if theirs != ours:
             raise UsageError(

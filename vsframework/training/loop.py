@@ -97,7 +97,7 @@ class Training:
         self._watch = Watch(experiment, dataset, self._patches, self._architecture)
         seed_training(self._section.seed)
         self._models = [
-            Model(plan, self._architecture, experiment, objective, dataset.size)
+            Model(plan, self._architecture, experiment, objective, dataset.size, len(dataset.planes))
             for plan in plan_models(self._section, dataset.stains)
         ]
         self._fabric = launch(self._section)

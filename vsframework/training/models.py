@@ -55,12 +55,18 @@ class Model:
     """
 
     def __init__(
-        self, plan: ModelPlan, architecture: Generator, experiment: Experiment, objective: Objective, size: int
+        self,
+        plan: ModelPlan,
+        architecture: Generator,
+        experiment: Experiment,
+        objective: Objective,
+        size: int,
+        planes: int = 1,
     ) -> None:
         self.plan = plan
         training = experiment.training
         self.objective = objective
-        built = architecture.networks(1, len(plan.channels), size)
+        built = architecture.networks(planes, len(plan.channels), size)
         self.networks: dict[str, nn.Module] = {"generator": built.generator}
         if built.discriminator is not None and experiment.objective.lambda_gan > 0:
             self.networks["discriminator"] = built.discriminator
@@ -107,11 +113,12 @@ class Model:
     def step(
         self, brightfield: torch.Tensor, stains: torch.Tensor, weak: WeakBatch | None = None, share: float = 1.0
     ) -> Terms:
-        """Train on one batch: brightfield [N, 1, H, W] and all stains [N, C, H, W], in [-1, 1].
+        """Train on one batch: brightfield [N, P, H, W] and all stains [N, C, H, W], in [-1, 1].
 
-        The discriminator takes two half-weighted steps (real, virtual), then the generator takes one, as in the
-        paper's lineage; the virtual stains are computed once for both. Cells of `weak`, which have measured values
-        and no images, are stained in a pass of their own: they share no batch statistics with the others.
+        The discriminator takes two half-weighted steps (real, virtual), as in the paper's lineage, or one on both
+        (``objective.discriminator_update``), then the generator takes one; the virtual stains are computed once for
+        both. Cells of `weak`, which have measured values and no images, are stained in a pass of their own: they share
+        no batch statistics with the others.
 
         More than ``training.batch_size`` patches are taken in parts whose gradients add up to those of the whole; the
         virtual stains are then computed once more for the generator's step, so that one part is in memory at a time.
@@ -144,15 +151,19 @@ class Model:
         discriminator, optimiser = self._stepped["discriminator"]
         discriminator.requires_grad_(True)
         terms: Terms = {}
+        one_step = self.objective.section.discriminator_update == "one-step"
         for name, real in (("real", True), ("virtual", False)):
-            optimiser.zero_grad()
+            steps = not (one_step and real)
+            if real or not one_step:
+                optimiser.zero_grad()
             for index, part in enumerate(parts):
                 judged = part.target if real else virtual[index]
-                with self._synchronised(discriminator, index == len(parts) - 1):
+                with self._synchronised(discriminator, steps and index == len(parts) - 1):
                     loss = self.objective.discriminator_loss(discriminator(pair(part.brightfield, judged)), real=real)
                     self._fabric.backward(loss * (part.fraction * share))
                 _add(terms, {f"discriminator_{name}": loss}, part.fraction)
-            optimiser.step()
+            if steps:
+                optimiser.step()
         discriminator.requires_grad_(False)
         return terms
 

@@ -93,7 +93,8 @@ def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan
     fabric = launch(training.model_copy(update={"devices": 1}))
     seed_training(training.seed)
     models = [
-        Model(plan, architecture, experiment, objective, dataset.size) for plan in plan_models(training, dataset.stains)
+        Model(plan, architecture, experiment, objective, dataset.size, len(dataset.planes))
+        for plan in plan_models(training, dataset.stains)
     ]
     for model in models:
         model.set_up(fabric)

@@ -18,8 +18,6 @@ from vsframework.errors import UsageError, VsfError
 NAME = "trust.json"
 """Name of the table in a run folder, and in a bundle."""
 
-WEIGHTS = Path("checkpoints") / "final.safetensors"
-
 
 class _Table(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
@@ -180,7 +178,10 @@ def weights_hash(run: Path) -> str:
     UsageError
         When it is not trained.
     """
+    from vsframework.training.checkpoints import FINAL  # torch is only loaded here
+
+    path = run / "checkpoints" / FINAL
     try:
-        return hashlib.sha256((run / WEIGHTS).read_bytes()).hexdigest()
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     except (FileNotFoundError, NotADirectoryError):
-        raise UsageError(f"{run} is not trained yet: there is no {run / WEIGHTS}; run 'vsf train' first") from None
+        raise UsageError(f"{run} is not trained yet: there is no {path}; run 'vsf train' first") from None
