@@ -60,3 +60,10 @@ def vsf_regressors() -> Sequence[Component[Any]]:
     from vsf_plugins.regressors import small_cnn
 
     return [small_cnn.COMPONENT]
+
+
+@hookimpl
+def vsf_gates() -> Sequence[Component[Any]]:
+    from vsf_plugins import gates
+
+    return gates.COMPONENTS

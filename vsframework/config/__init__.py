@@ -15,6 +15,7 @@ from vsframework.config.training import (
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 __all__ = [
     "AugmentationSection",
@@ -27,6 +28,7 @@ __all__ = [
     "Selection",
     "SplitSection",
     "TrainingSection",
+    "TrustSection",
     "ValidationSection",
     "WeakSection",
     "load_experiment",

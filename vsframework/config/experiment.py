@@ -16,6 +16,7 @@ from vsframework.config.training import (
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 
 class Experiment(Section):
@@ -41,6 +42,7 @@ class Experiment(Section):
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
     distillation: DistillationSection = DistillationSection()
+    trust: TrustSection = TrustSection()
 
     @property
     def measures_in_training(self) -> bool:
