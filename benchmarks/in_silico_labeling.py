@@ -5,8 +5,9 @@ experiment as ``vsf train`` does, trains a plain U-Net beside it on the same pix
 docs/in-silico-labeling.md; ``--json benchmarks/results/in_silico_labeling.json`` and ``--picture
 docs/pictures/in_silico_labeling.png`` leave a record and its plot.
 
-Judged is Pearson's correlation per stain over all pixels of the part that is never trained on, stained as one image. It
-is computed from weights that were put aside during training, after it, and costs no training time. Time is CPU time
+Judged is Pearson's correlation per stain over all pixels of the part that is never trained on. The curves stain it as
+one image, in one pass of the network, with weights that were put aside during training (it costs no training time);
+``final`` is what ``vsf stain`` gives for it, which works in blended tiles of the size of a patch. Time is CPU time
 of the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
 ``--choose`` the test part is not touched: the last 128 columns of the training part are judged instead, which is how
 the recipe was chosen.
@@ -80,7 +81,7 @@ def train_ours(run: Run, dataset: PatchDataset) -> list[dict[str, Any]]:
     checkpoints = NotedCheckpoints(folder, identity, describe_generator(experiment))
     patches = len(dataset.accepted(exclude=experiment.split.held_out))
     checkpoints.begin(-(-patches // experiment.training.batch_size))
-    training = Training(experiment, dataset, None, run.path, checkpoints)
+    training = Training(experiment, dataset, run=run.path, checkpoints=checkpoints, weak=None, teaching=None)
     training.resume()
     training.go_on()
     training.finish()
@@ -142,7 +143,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         )
     return {
         "benchmark": "in_silico_labeling",
-        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image",
+        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image; final: as vsf stain does",
         "threads": torch.get_num_threads(),
         "dataset": {"hash": dataset.info["hash"], "patches": len(dataset.accepted()), "building_cpu_s": building},
         "experiment": _recipe(run.experiment),
