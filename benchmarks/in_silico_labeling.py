@@ -143,7 +143,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         )
     return {
         "benchmark": "in_silico_labeling",
-        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image; final: as vsf stain does",
+        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image; "
+        "final: as vsf stain does, in tiles",
         "threads": torch.get_num_threads(),
         "dataset": {"hash": dataset.info["hash"], "patches": len(dataset.accepted()), "building_cpu_s": building},
         "experiment": _recipe(run.experiment),
