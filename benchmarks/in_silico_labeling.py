@@ -1,16 +1,16 @@
 """13 phase-contrast planes to DAPI, MAP2 and NFH: how well, after how much training.
 
-``python benchmarks/in_silico_labeling.py`` prepares examples/in-silico-labeling from DATA, trains its
-experiment as ``vsf train`` does, trains a plain U-Net beside it on the same pixels, and prints the tables of
+``python benchmarks/in_silico_labeling.py`` prepares examples/in-silico-labeling from DATA, trains its experiment as
+``vsf train`` does, trains a plain U-Net beside it on the same pixels, and prints the tables of
 docs/in-silico-labeling.md; ``--json benchmarks/results/in_silico_labeling.json`` and ``--picture
 docs/pictures/in_silico_labeling.png`` leave a record and its plot.
 
 Judged is Pearson's correlation per stain over all pixels of the part that is never trained on. The curves stain it as
 one image, in one pass of the network, with weights that were put aside during training (it costs no training time);
-``final`` is what ``vsf stain`` gives for it, which works in blended tiles of the size of a patch. Time is CPU time
-of the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
-``--choose`` the test part is not touched: the last 128 columns of the training part are judged instead, which is how
-the recipe was chosen.
+``final`` is what ``vsf stain`` gives for it, which works in blended tiles of the size of a patch. Time is CPU time of
+the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
+``--choose`` the test part is not touched: the first 320 columns of the training part, as many as are tested on, are
+judged instead, which is how the recipe was chosen.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from vsframework.training.state import TrainingState
 
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "in-silico-labeling"
 DATA = Path("../shared/data/in_silico_labeling")
-STRIP = 128
+STRIP = 320
 FULL_SCALE = 65535.0
 TOLD = {"DAPI": 0.61, "MAP2": 0.76, "NFH": 0.56}
 """What the recipe of the plain U-Net reached elsewhere, at its best step on the test part."""
@@ -161,11 +161,6 @@ def _recipe(experiment: Experiment) -> dict[str, Any]:
 
 def _words(values: dict[str, float]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
-
-
-def best_mean(points: list[dict[str, Any]]) -> dict[str, Any]:
-    """Give the point with the highest mean over the stains: chosen on the judged part, in favour of what it is for."""
-    return max(points, key=lambda point: sum(point["pearson"].values()))
 
 
 def show(record: dict[str, Any]) -> None:
