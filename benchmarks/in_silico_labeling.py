@@ -7,8 +7,8 @@ docs/pictures/in_silico_labeling.png`` leave a record and its plot.
 
 Judged is Pearson's correlation per stain over all pixels of the part that is never trained on. The curves stain it as
 one image, in one pass of the network, with weights that were put aside during training (it costs no training time);
-``in_tiles`` is what ``vsf stain`` gives for it, which works in blended tiles of the size of a patch. Time is CPU time of
-the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
+``in_tiles`` is what ``vsf stain`` gives for it, which works in blended tiles of the size of a patch. Time is CPU time
+of the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
 ``--choose`` the test part is not touched: the first 320 columns of the training part, as many as are tested on, are
 judged instead, which is how the recipe was chosen.
 """
@@ -207,6 +207,7 @@ def main() -> None:
     parser.add_argument("--picture", type=Path, metavar="PATH", help="plot the curves here")
     parser.add_argument("--folder", type=Path, help="work here and leave everything (default: a temporary folder)")
     parser.add_argument("--choose", action="store_true", help="judge a strip of the training part, not the test part")
+    parser.add_argument("--only", choices=[OURS, PLAIN], help="train one; the other part of the record is kept")
     parser.add_argument("--plain-steps", type=int, default=400, help="of the plain U-Net (default 400)")
     parser.add_argument("--plain-every", type=int, default=50, help="steps between its points (default 50)")
     parser.add_argument("--override", action="append", default=[], metavar="KEY=VALUE", help="change the experiment")
