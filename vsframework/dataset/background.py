@@ -190,26 +190,46 @@ def per_count(
     return changes
 
 
-def _denoisers(used: Selection, rules: Sequence[str]) -> dict[str, Denoiser]:
-    create = registry().create
-    parts: dict[str, Denoiser] = {used.name: create("denoiser", used.name, used.params)}
-    for name in rules or [entry.component.name for entry in registry().entries("denoiser")]:
-        if name in parts:
+def _denoisers(used: Selection, rules: Sequence[str]) -> dict[str, Denoiser | str]:
+    """Build the rules by name, the used one first; of an installed one that cannot be built, the reason."""
+    parts: dict[str, Denoiser | str] = {used.name: registry().create("denoiser", used.name, used.params)}
+    for name in rules:
+        if name not in parts:
+            parts[name] = registry().create("denoiser", name)
+    if rules:
+        return parts
+    entries = registry().entries("denoiser")
+    names = [entry.component.name for entry in entries]
+    for entry, name in zip(entries, names, strict=True):
+        unique = name if names.count(name) == 1 else entry.qualified_name
+        if unique in parts:
             continue
-        part = create("denoiser", name)
-        if name in rules or not getattr(part, "passes_through", False):
-            parts[name] = part
+        try:
+            part = entry.component.create()
+        except Exception as error:  # one bad plugin must not take the ledger down
+            parts[unique] = _reason(error)
+            continue
+        if not getattr(part, "passes_through", False):
+            parts[unique] = part
     return parts
 
 
-def _denoise(denoiser: Denoiser, raw: npt.NDArray[np.float32]) -> Denoised | str:
+def _denoise(denoiser: Denoiser | str, raw: npt.NDArray[np.float32]) -> Denoised | str:
     """Denoise, or give the reason why the rule cannot."""
+    if isinstance(denoiser, str):
+        return denoiser
     try:
         return denoiser.denoise(raw)
-    except VsfError as error:
-        return str(error)
-    except Exception as error:  # one bad plugin must not take the ledger down
-        return f"failed with {type(error).__name__}: {' '.join(str(error).split())}"
+    except Exception as error:
+        return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    return (
+        str(error)
+        if isinstance(error, VsfError)
+        else f"failed with {type(error).__name__}: {' '.join(str(error).split())}"
+    )
 
 
 def _level_rows(
