@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vsframework.dataset import PatchDataset
 
 DATASET_SECTIONS = ("data", "patches", "registrar", "alignment", "detector", "denoiser", "quantifier")
+EVALUATION_SECTIONS = ("quantifier", "regressor", "baseline")
 TRAINING_SECTIONS = ("split", "generator", "training", "augmentation", "validation", "objective", "weak")
 
 
@@ -133,7 +134,7 @@ class Run:
         from vsframework.training.checkpoints import FINAL
 
         weights = hashlib.sha256((self.path / "checkpoints" / FINAL).read_bytes()).hexdigest()
-        return {**self._training_key(), "weights": weights, "quantifier": self._sections(("quantifier",))}
+        return {**self._training_key(), "weights": weights, "judged by": self._sections(EVALUATION_SECTIONS)}
 
     def _sections(self, names: tuple[str, ...]) -> dict[str, Any]:
         tables = self.experiment.tables()

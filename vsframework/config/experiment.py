@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.evaluation import BaselineSection
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
@@ -34,11 +35,15 @@ class Experiment(Section):
     denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
+    regressor: Selection = Field(
+        Selection(name="small-cnn"), description="Predicts the quantity without stains, as a baseline (see [baseline])."
+    )
     training: TrainingSection = TrainingSection()
     augmentation: AugmentationSection = AugmentationSection()
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
+    baseline: BaselineSection = BaselineSection()
 
     @model_validator(mode="after")
     def _fits_together(self) -> Experiment:
