@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.gates import Gate as Gate
+from vsframework.gates import GateMeasure as GateMeasure
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -93,7 +96,7 @@ class Registrar(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One cell of a field.
+    """One cell of a field, or one tile of it.
 
     Attributes
     ----------
@@ -117,7 +120,10 @@ class Detection:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the cells of a brightfield field. Called once per field."""
+    """Finds the cells of a brightfield field, or whatever is to be cut out of it. Called once per field.
+
+    Of a z stack it sees the middle plane.
+    """
 
     def detect(self, field: ImageArray) -> Sequence[Detection]:
         """Find cells in `field` [H, W]; best first, none for a blank field."""
@@ -147,7 +153,10 @@ class Denoised:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring."""
+    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring.
+
+    One that changes nothing on purpose says so with an attribute ``passes_through = True``.
+    """
 
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts, reference stain (dsDNA) first."""
