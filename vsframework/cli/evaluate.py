@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsframework.cli.columns import aligned
-from vsframework.cli.options import echo_json, json_option
+from vsframework.cli.options import echo_json, json_option, override_option
 
 if TYPE_CHECKING:
     from vsframework.evaluation import Evaluation
@@ -20,21 +20,51 @@ SUMMARISED = ("mae", "mape", "bias", "pearson", "spearman", "skill")
 
 
 @click.command("evaluate")
-@click.argument("run_or_dataset", type=click.Path(path_type=Path))
+@click.argument("what", metavar="RUN", type=click.Path(path_type=Path))
 @click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--cv", type=click.Choice(["leave-one-donor-out"]), help="Train and evaluate RUN, an experiment file, per donor."
+)
+@click.option("--workers", default=1, show_default=True, help="With --cv: folds run at the same time.")
+@override_option
 @json_option
-def command(run_or_dataset: Path, device: str, as_json: bool) -> None:
-    """Measure how far virtual stains can be trusted, beside the constant baseline.
+def command(what: Path, device: str, cv: str | None, workers: int, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Measure how far virtual stains can be trusted, beside what a constant and a direct regressor give.
 
-    RUN_OR_DATASET is a run folder: every accepted cell is stained and measured, and the results go into its folder
-    evaluation. Or it is a dataset folder: then only the constant baseline is printed, each donor held out in turn.
+    RUN is a run folder: every accepted cell is stained and measured, and the results go into its folder evaluation. Or
+    it is a dataset folder: then only the constant baseline is printed, each donor held out in turn.
+
+    With --cv leave-one-donor-out it is an experiment file: every donor in turn is held out, everything else is trained
+    on, and the results of all folds are pooled in the run's folder leave-one-donor-out. Stop it whenever you like; the
+    same command goes on.
     """
+    from vsframework.errors import UsageError
     from vsframework.evaluation.runs import is_dataset
 
-    if is_dataset(run_or_dataset):
-        _show_constants(run_or_dataset, as_json)
+    if cv is not None:
+        _cross_validate(what, overrides, workers, device, as_json)
+    elif overrides or workers != 1:
+        raise UsageError("-o and --workers go with --cv; a run is evaluated as it was trained")
+    elif what.is_file():
+        raise UsageError(f"{what} is no run folder; to validate an experiment add --cv leave-one-donor-out")
+    elif is_dataset(what):
+        _show_constants(what, as_json)
     else:
-        _evaluate_run(run_or_dataset, device, as_json)
+        _evaluate_run(what, device, as_json)
+
+
+def _cross_validate(file: Path, overrides: tuple[str, ...], workers: int, device: str, as_json: bool) -> None:
+    from vsframework.cross_validation import cross_validate
+
+    def quiet(line: str) -> None:
+        click.echo(line, err=True)
+
+    folder, found = cross_validate(file, overrides, workers=workers, device=device, tell=quiet)
+    if as_json:
+        click.echo(found.model_dump_json(indent=2))
+    else:
+        click.echo(describe(found))
+        click.echo(f"Results: {folder / 'evaluation'}")
 
 
 def _evaluate_run(run: Path, device: str, as_json: bool) -> None:
