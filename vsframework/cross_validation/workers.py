@@ -69,7 +69,10 @@ class _Running:
 
     def problem(self) -> str:
         """Wait for the end, and give what went wrong; empty if nothing did."""
-        said = str(self.answer.recv()) if self.answer.poll() else ""
+        try:
+            said = str(self.answer.recv())
+        except EOFError:  # it ended without a word
+            said = ""
         self.process.join()
         if said or self.process.exitcode == 0:
             return said
