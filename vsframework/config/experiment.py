@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.evaluation import BaselineSection
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
@@ -39,12 +40,16 @@ class Experiment(Section):
     )
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
+    regressor: Selection = Field(
+        Selection(name="small-cnn"), description="Predicts the quantity without stains, as a baseline (see [baseline])."
+    )
     training: TrainingSection = TrainingSection()
     augmentation: AugmentationSection = AugmentationSection()
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
     distillation: DistillationSection = DistillationSection()
+    baseline: BaselineSection = BaselineSection()
     trust: TrustSection = TrustSection()
 
     @property

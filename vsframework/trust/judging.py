@@ -179,6 +179,8 @@ def _sentence(table: GateTable, values: Values) -> str:
 
 def _numbers(gate: str, measure: MeasureLimits, value: float) -> str:
     bounds = [
-        f"{word} {limit:.3g}" for word, limit in (("at least", measure.low), ("at most", measure.high)) if limit is not None
+        f"{word} {limit:.3g}"
+        for word, limit in (("at least", measure.low), ("at most", measure.high))
+        if limit is not None
     ]
     return f"{gate}: {measure.name} {value:.3g}, {' and '.join(bounds)}"
