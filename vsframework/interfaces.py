@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.gates import Gate as Gate
+from vsframework.gates import GateMeasure as GateMeasure
+
 if TYPE_CHECKING:
     from torch import nn
 

@@ -94,18 +94,33 @@ class SplitSection(Section):
         description="Donors that are not trained on either, and on which training is watched: they choose the best "
         "weights and when to stop (see [validation]). Not in the paper.",
     )
+    calibration_donors: tuple[str, ...] = Field(
+        (),
+        description="Donors that are used for nothing else than calibrating the intervals (see [trust]); without them "
+        "there are gates but no intervals. Not in the paper.",
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> SplitSection:
-        both = sorted(set(self.test_donors) & set(self.validation_donors))
-        if both:
+        test, validation, calibration = map(set, (self.test_donors, self.validation_donors, self.calibration_donors))
+        if both := sorted(test & validation):
             raise ValueError(
                 f"{', '.join(both)} cannot be a test donor and a validation donor: what is chosen on a donor cannot be "
                 "judged on it"
+            )
+        if both := sorted(test & calibration):
+            raise ValueError(
+                f"{', '.join(both)} cannot be a test donor and a calibration donor: intervals calibrated on a donor "
+                "cannot be judged on it"
+            )
+        if both := sorted(validation & calibration):
+            raise ValueError(
+                f"{', '.join(both)} cannot be a validation donor and a calibration donor: it chose the weights, so "
+                "its errors are smaller than those of a new donor"
             )
         return self
 
     @property
     def held_out(self) -> tuple[str, ...]:
         """Donors whose cells are never trained on."""
-        return (*self.test_donors, *self.validation_donors)
+        return (*self.test_donors, *self.validation_donors, *self.calibration_donors)

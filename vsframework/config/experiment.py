@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.evaluation import BaselineSection
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
@@ -16,6 +17,7 @@ from vsframework.config.training import (
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 
 class Experiment(Section):
@@ -32,15 +34,23 @@ class Experiment(Section):
         None, description="Registrar that aligns the fluorescence fields to the brightfield field; none if absent."
     )
     detector: Selection = Field(Selection(name="head-blob"), description="Finds cells where there are no crops.")
-    denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
+    denoiser: Selection = Field(
+        Selection(name="border-median"),
+        description="Removes the background of the stains (paper: histogram-mode; see docs/denoising.md).",
+    )
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
+    regressor: Selection = Field(
+        Selection(name="small-cnn"), description="Predicts the quantity without stains, as a baseline (see [baseline])."
+    )
     training: TrainingSection = TrainingSection()
     augmentation: AugmentationSection = AugmentationSection()
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
     distillation: DistillationSection = DistillationSection()
+    baseline: BaselineSection = BaselineSection()
+    trust: TrustSection = TrustSection()
 
     @property
     def measures_in_training(self) -> bool:
@@ -78,6 +88,7 @@ class Experiment(Section):
         if not distillation.teacher and not any(
             (
                 objective.lambda_l1,
+                objective.lambda_l2,
                 objective.lambda_gan,
                 objective.lambda_ssim,
                 objective.lambda_gradient,

@@ -126,6 +126,12 @@ class ObjectiveSection(Section):
     """``[objective]``: what training minimises; the paper's loss unless said otherwise."""
 
     lambda_l1: float = Field(100.0, ge=0, description="Weight of the L1 term (100 : 1 in the paper's lineage).")
+    lambda_l2: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the mean squared difference. L1 settles on the median of what a pixel may be, which is "
+        "dark where a stain is rare; this settles on the mean.",
+    )
     lambda_gan: float = Field(1.0, ge=0, description="Weight of the adversarial term; 0 trains without it.")
     gan: Literal["bce", "lsgan"] = Field(
         "bce", description="Adversarial term: binary cross-entropy (paper), or least squares (Mao et al. 2017)."

@@ -19,7 +19,7 @@ from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation import figures, wording
 from vsframework.evaluation.examples import read_examples
 from vsframework.evaluation.histograms import PixelHistograms
-from vsframework.evaluation.results import Evaluation, QuantityResult, read_cells
+from vsframework.evaluation.results import FOLDER, Evaluation, QuantityResult, read_cells
 from vsframework.evaluation.runs import dataset_path, provenance, require_run
 from vsframework.evaluation.strips import Strip, draw_strip
 
@@ -59,6 +59,8 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     from vsframework.dataset.store import PatchDataset
 
     evaluation = Evaluation.read(require_run(run))
+    if evaluation.method == "regressor":
+        raise UsageError(f"{run} has no stains to show; its numbers are in {run / FOLDER} and 'vsf compare' reads them")
     dataset = PatchDataset.open(dataset_path(run))
     found = dataset.info.get("hash", "")
     if evaluation.dataset_hash != found:

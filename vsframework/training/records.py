@@ -19,6 +19,7 @@ COLUMNS = (
     "epoch",
     "model",
     "l1",
+    "l2",
     "adversarial",
     "ssim",
     "gradient",

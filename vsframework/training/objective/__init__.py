@@ -16,7 +16,7 @@ from vsframework.dataset.store import PatchDataset
 from vsframework.plugins import registry
 from vsframework.training.normalisation import Normalisation
 from vsframework.training.objective.quantity import QuantityTerm, Values, chosen_quantities
-from vsframework.training.objective.terms import adversarial, gradient_difference, l1, structural_dissimilarity
+from vsframework.training.objective.terms import adversarial, gradient_difference, l1, l2, structural_dissimilarity
 
 if TYPE_CHECKING:
     from vsframework.interfaces import Quantifier, Quantity
@@ -58,6 +58,8 @@ class Objective:
         terms = {"l1": l1(output, target)}
         if logits is not None:
             terms["adversarial"] = adversarial(logits, real=True, kind=self.section.gan)
+        if self.section.lambda_l2 > 0:
+            terms["l2"] = l2(output, target)
         if self.section.lambda_ssim > 0:
             terms["ssim"] = structural_dissimilarity(output, target)
         if self.section.lambda_gradient > 0:
@@ -82,6 +84,7 @@ class Objective:
         """Add the weighted terms up."""
         weights = {
             "l1": self.section.lambda_l1,
+            "l2": self.section.lambda_l2,
             "adversarial": self.section.lambda_gan,
             "ssim": self.section.lambda_ssim,
             "gradient": self.section.lambda_gradient,
