@@ -76,9 +76,9 @@ def built_in_arms(size: int) -> tuple[Arm, ...]:
     depth = f"generator.depth={min(8, (size & -size).bit_length() - 1)}"
     fast = ("generator.name=fast", *SMALL)
     return (
-        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=6),
-        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=6),
-        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=14),
+        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=4),
+        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=4),
+        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=8),
         Arm(name="fast", overrides=fast, epochs=60),
         Arm(name="fast, distilled", overrides=fast, epochs=60, distilled=True),
     )
