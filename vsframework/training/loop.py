@@ -201,8 +201,8 @@ class Training:
             _, share = own[number]
             for model in self._models:
                 on_device = weak and weak.to(self._fabric.device)
-                terms = model.step(brightfield, stains, on_device, share, lesson)
-                sums.add(model.plan.name, terms, len(order[number]) * share)
+                found = model.step(brightfield, stains, on_device, share, lesson)
+                sums.add(model.plan.name, found, len(order[number]) * share)
             seen += len(order[number])
             rate = seen / (time.perf_counter() - began)
             bar(len(order[number]), f"images, epoch {epoch} of {section.epochs}, {rate:.3g} images/s")
