@@ -3,3 +3,9 @@
 ``table``: ``trust.json``. ``learning``: limits of the gates. ``judging``: cells against them. ``difficulty`` and
 ``conformal``: intervals. ``calibrating``: the stage of a run.
 """
+
+from vsframework.trust.calibrating import calibrate
+from vsframework.trust.judging import Judge, Verdicts
+from vsframework.trust.table import NAME, Trust
+
+__all__ = ["NAME", "Judge", "Trust", "Verdicts", "calibrate"]
