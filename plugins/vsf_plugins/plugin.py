@@ -27,9 +27,18 @@ def vsf_detectors() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_denoisers() -> Sequence[Component[Any]]:
-    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram, none
+    from vsf_plugins.denoisers import (
+        border_median,
+        histogram_mode,
+        local_plane,
+        mccallum_histogram,
+        none,
+        rolling_ball,
+        sigma_clip,
+    )
 
-    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT, none.COMPONENT]
+    rules = (histogram_mode, mccallum_histogram, border_median, sigma_clip, rolling_ball, local_plane, none)
+    return [rule.COMPONENT for rule in rules]
 
 
 @hookimpl
@@ -41,9 +50,9 @@ def vsf_generators() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_quantifiers() -> Sequence[Component[Any]]:
-    from vsf_plugins.quantifiers import dfi
+    from vsf_plugins.quantifiers import dfi, intensity
 
-    return [dfi.COMPONENT]
+    return [dfi.COMPONENT, intensity.COMPONENT]
 
 
 @hookimpl

@@ -77,6 +77,27 @@ class BatchDependent:
         return generator
 
 
+class Averaging(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        x = nn.functional.dropout(self.layer(x), 0.5, training=self.training)
+        return torch.tanh(x - x.mean((2, 3), keepdim=True))
+
+
+class WholeImage:
+    stride = 1
+
+    def networks(self, in_channels, out_channels, image_size):
+        generator = Averaging(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+        return Networks(generator=generator, discriminator=None)
+
+    def deploy(self, generator):
+        return __import__("copy").deepcopy(generator).eval()
+
+
 class NumpyOnly:
     quantities = (Quantity(name="ratio", unit="1", description="A ratio."),)
 
@@ -129,6 +150,10 @@ class TestBatchDependent(GeneratorContract):
     component = under_test(BatchDependent)
 
 
+class TestWholeImage(GeneratorContract):
+    component = under_test(WholeImage)
+
+
 class TestNumpyOnly(QuantifierContract):
     component = under_test(NumpyOnly)
 
@@ -167,6 +192,8 @@ MISTAKES = {
     "BatchDependent::test_deployed_output_is_not_random": "deploy() is random: is dropout still on?",
     "BatchDependent::test_refuses_a_size_that_does_not_fit": "DID NOT RAISE",
     "BatchDependent::test_deploy_leaves_the_trained_generator_as_it_was": "deploy() changed",
+    "WholeImage::test_what_is_trained_in_deploy_mode_is_what_is_deployed": "the generator is still random",
+    "WholeImage::test_trained_in_deploy_mode_a_stain_depends_on_nothing_far_away": "px away, so a cell's DFI",
     "NumpyOnly::test_never_decides_by_the_value_of_a_pixel": "cannot be traced into an exported graph",
     "NumpyOnly::test_finds_its_channels_by_name": "ratio goes by position, not by name",
     "Stubborn::test_learns_what_can_be_seen": "its error on unseen cells is",
@@ -204,5 +231,6 @@ def test_a_mistake_is_caught_and_explained(told: dict[str, list[str]], check: st
 def test_only_what_is_wrong_fails(told: dict[str, list[str]]) -> None:
     assert told["InPlace::test_builds_with_its_defaults"] == []
     assert told["BatchDependent::test_the_seed_decides_the_weights"] == []
+    assert told["WholeImage::test_deployed_output_is_not_random"] == []
     assert told["Stubborn::test_the_seed_decides"] == []
     assert told["NumpyOnly::test_leaves_the_stains_unchanged"] == []

@@ -9,6 +9,7 @@ from vsframework.config.files import load_experiment, parse_experiment, write_ex
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
+    DistillationSection,
     ObjectiveSection,
     TrainingSection,
     ValidationSection,
@@ -19,6 +20,7 @@ from vsframework.config.trust import TrustSection
 __all__ = [
     "AugmentationSection",
     "DataSection",
+    "DistillationSection",
     "Experiment",
     "ObjectiveSection",
     "PatchesSection",
