@@ -49,7 +49,7 @@ class Distance:
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure `brightfield` [N, P, H, W], counts: float64 [N, 11]."""
-        return each_patch(brightfield, full_scale, _values)
+        return each_patch(brightfield, full_scale, _values, len(FEATURES))
 
 
 def _values(plane: Array) -> tuple[float, ...]:
