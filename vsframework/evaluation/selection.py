@@ -1,7 +1,7 @@
-"""The clinical question: how good is the cell that a prediction picks among n of one donor?
+"""The clinical question: how good the cell is that a prediction picks among n of one donor.
 
-A clinic does not need the DFI of a cell to three digits; it needs the better cell. How good a picked cell is, is told by
-its place among the cells of its own donor, so donors with a high DFI and donors with a low one count alike.
+A clinic does not need the DFI of a cell to three digits; it needs the better cell. How good a picked cell is, is told
+by its place among the cells of its own donor, so donors with a high DFI and donors with a low one count alike.
 """
 
 from __future__ import annotations
