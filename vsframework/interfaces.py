@@ -224,6 +224,54 @@ class Quantifier(Protocol):
         """
 
 
+# --------------------------------------------------------------------------------------------------- regressors
+
+
+class FittedRegressor(Protocol):
+    """What a regressor has learnt."""
+
+    def predict(self, brightfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Predict the quantity of each of `brightfield` [N, P, H, W], counts: [N], finite, in the unit learnt.
+
+        A cell's value does not depend on the cells beside it, and N may be 0.
+        """
+
+
+@runtime_checkable
+class Regressor(Protocol):
+    """Learns a quantity directly from brightfield, without stains: what virtual staining has to beat.
+
+    `fit` is called once per set of training donors by ``vsf evaluate`` and ``vsf run``, with patches that all have the
+    same size, whole in memory. What it gives is used in the same process and never written to disk.
+
+    Examples
+    --------
+    A regressor that looks at nothing: the median of the training cells.
+
+    >>> import numpy as np
+    >>> class Constant:
+    ...     def fit(self, brightfield, values, donors, seed):
+    ...         self.median = np.median(values)
+    ...         return self
+    ...     def predict(self, brightfield):
+    ...         return np.full(len(brightfield), self.median)
+    """
+
+    def fit(
+        self,
+        brightfield: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float64],
+        donors: Sequence[str],
+        seed: int,
+    ) -> FittedRegressor:
+        """Learn `values` [N], finite and of any unit and scale, from `brightfield` [N, P, H, W], counts.
+
+        `donors` [N] says whose cell each is, for whoever wants to weigh donors or to hold some out. The same input
+        and `seed` give the same predictions on the same machine, and the random generators of NumPy and torch are
+        left as they were.
+        """
+
+
 # ------------------------------------------------------------------------------------------------------- export
 
 

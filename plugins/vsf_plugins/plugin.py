@@ -41,6 +41,13 @@ def vsf_generators() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_quantifiers() -> Sequence[Component[Any]]:
-    from vsf_plugins.quantifiers import dfi
+    from vsf_plugins.quantifiers import dfi, intensity
 
-    return [dfi.COMPONENT]
+    return [dfi.COMPONENT, intensity.COMPONENT]
+
+
+@hookimpl
+def vsf_regressors() -> Sequence[Component[Any]]:
+    from vsf_plugins.regressors import small_cnn
+
+    return [small_cnn.COMPONENT]

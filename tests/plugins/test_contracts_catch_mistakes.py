@@ -80,6 +80,17 @@ class NumpyOnly:
         return {"ratio": stains[..., 1, :, :].sum(axis=(-2, -1)) / total}
 
 
+class Stubborn:
+    def fit(self, brightfield, values, donors, seed):
+        torch.manual_seed(seed)
+        self.offset = values.mean()
+        return self
+
+    def predict(self, brightfield):
+        means = brightfield.mean(axis=(1, 2, 3), dtype=np.float64)
+        return self.offset + means - means.mean()
+
+
 class Litterer:
     def export(self, generators, spec, out):
         out.write_bytes(b"half of it")
@@ -109,6 +120,10 @@ class TestBatchDependent(GeneratorContract):
 
 class TestNumpyOnly(QuantifierContract):
     component = under_test(NumpyOnly)
+
+
+class TestStubborn(RegressorContract):
+    component = under_test(Stubborn)
 
 
 class TestLitterer(ExportTargetContract):
@@ -142,6 +157,10 @@ MISTAKES = {
     "BatchDependent::test_deploy_leaves_the_trained_generator_as_it_was": "deploy() changed",
     "NumpyOnly::test_never_decides_by_the_value_of_a_pixel": "cannot be traced into an exported graph",
     "NumpyOnly::test_finds_its_channels_by_name": "ratio goes by position, not by name",
+    "Stubborn::test_learns_what_can_be_seen": "its error on unseen cells is",
+    "Stubborn::test_gives_one_value_per_patch": "a cell's value needs its batch",
+    "Stubborn::test_leaves_its_input_and_the_random_generators_as_they_were": "fit() reseeds torch",
+    "Stubborn::test_fitting_again_leaves_the_first_as_it_was": "return a new object",
     "Litterer::test_writes_its_files_and_their_parity": "export() recorded no parity",
     "Litterer::test_leaves_nothing_where_it_fails": "a failed export() left exported",
     "Nameless::test_is_described_in_one_line": "set name = '...' in TestNameless",
@@ -173,4 +192,5 @@ def test_a_mistake_is_caught_and_explained(told: dict[str, list[str]], check: st
 def test_only_what_is_wrong_fails(told: dict[str, list[str]]) -> None:
     assert told["InPlace::test_builds_with_its_defaults"] == []
     assert told["BatchDependent::test_the_seed_decides_the_weights"] == []
+    assert told["Stubborn::test_the_seed_decides"] == []
     assert told["NumpyOnly::test_leaves_the_stains_unchanged"] == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -11,8 +10,7 @@ import pytest
 from vsframework.components import Component
 from vsframework.errors import UsageError
 from vsframework.interfaces import Generator, Networks
-from vsframework.parameters import describe_parameters
-from vsframework.testing.component_contract import ComponentContract
+from vsframework.testing.component_contract import ComponentContract, smallest_width
 
 if TYPE_CHECKING:
     import torch
@@ -36,7 +34,7 @@ class GeneratorContract(ComponentContract):
     @pytest.fixture
     def part(self, component: Component[Any]) -> Generator:
         """The built architecture."""
-        part: Generator = component.create({**_smallest_width(component), **self.params})
+        part: Generator = component.create({**smallest_width(component), **self.params})
         return part
 
     @pytest.fixture
@@ -149,13 +147,6 @@ class GeneratorContract(ComponentContract):
         assert trained.training, "deploy() put the trained generator into evaluation mode: work on a copy"
         for name, value in trained.state_dict().items():
             assert torch.equal(value, before[name]), f"deploy() changed {name} of the trained generator: work on a copy"
-
-
-def _smallest_width(component: Component[Any]) -> Mapping[str, Any]:
-    for parameter in describe_parameters(component.params):
-        if parameter.name == "width" and parameter.minimum is not None and not parameter.exclusive_minimum:
-            return {"width": int(parameter.minimum)}
-    return {}
 
 
 def _build(part: Generator, inputs: int, outputs: int, size: int, seed: int = 0) -> Networks:
