@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
+from _real_crops import CROP_PX, build_crops
 from _record import circumstances
 from vsframework.atomic import write_text
 from vsframework.config import load_experiment
@@ -33,9 +34,7 @@ from vsframework.pipeline import Run
 from vsframework.simulation import SimulationOptions, simulate
 from vsframework.training import train
 
-CROPS = Path(__file__).resolve().parents[2] / "shared" / "data" / "mccallum2019_crops"
 SIZE = 64
-CROP_PX = 150
 STUDY = SimulationOptions(donors=4, fields=8, width=1280, height=900)
 RECIPE = (
     f"patches.size={SIZE}",
@@ -62,14 +61,7 @@ def prepare(folder: Path) -> tuple[PatchDataset, PatchDataset]:
     simulate(folder / "study", STUDY)
     simulated = Run(folder / "study" / "experiment.toml", RECIPE[:3])
     simulated.go(until="dataset", tell=lambda line: None)
-    write_text(
-        folder / "crops" / "crops.toml",
-        f'name = "crops"\n\n[data]\nroot = {json.dumps(str(CROPS))}\nlayout = "mccallum-crops"\n\n'
-        f"[patches]\nsize = {SIZE}\n",
-    )
-    crops = Run(folder / "crops" / "crops.toml")
-    crops.go(until="dataset", tell=lambda line: None)
-    return PatchDataset.open(simulated.dataset_path), PatchDataset.open(crops.dataset_path)
+    return PatchDataset.open(simulated.dataset_path), build_crops(folder, SIZE)
 
 
 def without(crops: PatchDataset, donor: str, path: Path) -> PatchDataset:
