@@ -63,8 +63,8 @@ def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
 
     Writes ``evaluation/cells.csv`` (per cell the quantities of the raw, the denoised = true and the virtual stains,
     both baselines, and how alike the pixels are; for a run with ``trust.json`` also whether it is answered, why not,
-    and the intervals), ``donors.csv``, ``summary.json``, ``examples.npz`` and the histograms, each whole or not at all, the
-    summary last. The direct regressor is trained here (see `[baseline]`).
+    and the intervals), ``donors.csv``, ``summary.json``, ``examples.npz`` and the histograms, each whole or not at all,
+    the summary last. The direct regressor is trained here (see `[baseline]`).
 
     Parameters
     ----------
