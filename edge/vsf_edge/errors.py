@@ -18,7 +18,7 @@ class BundleError(EdgeError):
 
 
 def brief(error: BaseException, length: int = 160) -> str:
-    """Give what a library says of an error as part of one sentence: one line, printable, at most `length` characters."""
+    """Give what a library says of an error, to be part of a sentence: one printable line of at most `length`."""
     text = " ".join(str(error).split()) or type(error).__name__
     text = "".join(character if character.isprintable() else "?" for character in text)
     return text if len(text) <= length else f"{text[: length - 3]}..."

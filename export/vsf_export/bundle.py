@@ -38,9 +38,9 @@ _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest date that a zip can hold
 def write_bundle(path: Path, manifest: Mapping[str, Any], files: Mapping[str, bytes]) -> None:
     """Write `files` (name to content) and the `manifest`, to which the lists of files and of documents are added.
 
-    The files ``LICENSE``, ``MODEL_CARD.md`` and ``trust.json`` become the bundle's documents; a card is written from the
-    manifest where none is given. The zip is stored, its entries sorted after the manifest, without dates: the same
-    content gives the same bytes. `path` is there whole or not at all.
+    The files ``LICENSE``, ``MODEL_CARD.md`` and ``trust.json`` become the bundle's documents; a card is written from
+    the manifest where none is given. The zip is stored, its entries sorted after the manifest, without dates: the
+    same content gives the same bytes. `path` is there whole or not at all.
     """
     if CARD_NAME not in files:
         files = {**files, CARD_NAME: model_card(manifest).encode("utf-8")}

@@ -1,4 +1,4 @@
-"""Damages a bundle in seeded, repeatable ways: raw bytes as a bad disk does, and the zip's structure as an attacker does."""
+"""Damages a bundle in repeatable ways: raw bytes as a bad disk does, the structure of the zip as an attacker does."""
 
 from __future__ import annotations
 

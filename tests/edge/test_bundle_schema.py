@@ -26,8 +26,17 @@ FULL: dict[str, Any] = {
     "model": {"files": {"fp32": "m"}},
     "documents": {"licence": "LICENSE"},
     "input": {
-        **{"name": "x", "dtype": "uint8", "channels": 1, "height": None, "width": 4, "stride": 1, "full_scale": 1},
-        **{"max_batch": 4, "max_height": 64, "max_width": None, "pixel_size_um": 0.1},
+        "name": "x",
+        "dtype": "uint8",
+        "channels": 1,
+        "height": None,
+        "width": 4,
+        "stride": 1,
+        "full_scale": 1,
+        "max_batch": 4,
+        "max_height": 64,
+        "max_width": None,
+        "pixel_size_um": 0.1,
     },
     "output": {"name": "stains", "dtype": "uint16"},
     "stains": [{"name": "dsDNA", "full_scale": 1}],
@@ -63,6 +72,14 @@ def changed(place: tuple[Any, ...], value: Any, remove: bool) -> dict[str, Any]:
     return document
 
 
+def problem_of(document: dict[str, Any]) -> str:
+    try:
+        parse_manifest(json.dumps(document).encode("utf-8"), "here")
+    except BundleError as error:
+        return str(error)
+    return ""
+
+
 def test_the_schema_is_one_and_the_whole_manifest_passes_it() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     VALIDATOR.validate(FULL)
@@ -79,13 +96,12 @@ def test_an_exported_bundle_passes_the_schema(model: Path) -> None:
 def test_reader_and_schema_agree(place: tuple[Any, ...], value: Any, remove: bool) -> None:
     document = changed(place, value, remove)
     valid = VALIDATOR.is_valid(document)
-    try:
-        parse_manifest(json.dumps(document).encode("utf-8"), "here")
-    except BundleError as error:
-        assert not valid or any(reason in str(error) for reason in BEYOND), (document, error)
-        assert "\n" not in str(error)
+    problem = problem_of(document)
+    if valid:
+        assert not problem or any(reason in problem for reason in BEYOND), (document, problem)
     else:
-        assert valid, document
+        assert problem, document
+        assert "\n" not in problem
 
 
 def test_a_newer_minor_version_with_unknown_keys_is_read() -> None:
