@@ -8,39 +8,46 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from vsf_edge.cli import options
+
 if TYPE_CHECKING:
     from vsf_edge.bundle import Bundle
 
 
 @click.command("inspect")
-@click.argument("model", type=click.Path(path_type=Path))
+@options.model
 @click.option("--check", is_flag=True, help="Run its reference images here and compare with what torch gave.")
-@click.option("--runtime", default="onnxruntime", show_default=True, help="Runtime to check with.")
-@click.option("--verify", type=click.Path(path_type=Path, dir_okay=False), metavar="PUB",
-              help="Fail unless it was signed with the private half of this Ed25519 public key (PEM).")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(model: Path, check: bool, runtime: str, verify: Path | None, as_json: bool) -> None:
+@click.option("--runtime", default="onnxruntime:cpu", show_default=True, metavar="NAME:DEVICE", help="To check with.")
+@click.option("--precision", default="fp32", show_default=True, help="To check.")
+@click.option("--card", is_flag=True, help="Print the model card instead.")
+@options.verify
+@options.as_json
+def command(
+    model: Path, check: bool, runtime: str, precision: str, card: bool, verify: Path | None, as_json: bool
+) -> None:
     """Verify a model and say what it takes and gives.
 
     MODEL is a .vsf file; the SHA-256 of every file in it is checked.
     """
-    from vsf_edge.bundle import open_bundle
+    from vsf_edge.interfaces import Plan
     from vsf_edge.parity import check as check_parity
     from vsf_edge.plugins import plugins
-    from vsf_edge.signature import verify_signature
 
-    with open_bundle(model) as bundle:
-        if verify:
-            verify_signature(bundle, verify)
+    with options.opened(model, verify) as bundle:
         signature = "none" if bundle.signature is None else "verified" if verify else "signed, not verified"
-        document: dict[str, Any] = {"path": str(model), "bundle_sha256": bundle.sha256}
-        document["signature"] = signature
+        document: dict[str, Any] = {"path": str(model), "bundle_sha256": bundle.sha256, "signature": signature}
         document["manifest"] = dict(bundle.manifest.document)
         if check:
-            session = plugins().find("runtime", runtime).create().open(bundle)
-            document["check"] = {"runtime": runtime, **check_parity(bundle, session).record()}
+            name, _, device = runtime.partition(":")
+            plan = Plan(device=device or "cpu", precision=precision)
+            session = plugins().find("runtime", name).create().open(bundle, plan)
+            used = {"runtime": name, "device": plan.device, "precision": precision}
+            document["check"] = {**used, **check_parity(bundle, session).record()}
         if as_json:
             click.echo(json.dumps(document, indent=2, sort_keys=True))
+            return
+        if card:
+            click.echo((bundle.document("card") or b"There is no model card.").decode("utf-8", "replace"))
             return
         _print(bundle, signature)
     for name, value in document.get("check", {}).items():

@@ -1,0 +1,64 @@
+"""Counts at the border of a graph: to the integers or floats that its input takes, and back from its stains."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsf_edge.errors import EdgeError
+from vsf_edge.interfaces import Array, Counts
+from vsf_edge.manifest import Manifest
+
+_LARGEST = {"uint8": 255, "uint16": 65535}
+
+
+def to_graph(brightfield: Counts, manifest: Manifest) -> npt.NDArray[Any]:
+    """Give `brightfield` [N, C, H, W], counts, as the graph takes it: float32, uint8, or uint8 [N, C, H, W, 2].
+
+    Counts that have the graph's dtype already are handed on without a copy. Floats are rounded to whole counts.
+
+    Raises
+    ------
+    EdgeError
+        When a count does not fit.
+    """
+    dtype = manifest.input_dtype
+    if dtype == "float32":
+        return np.ascontiguousarray(brightfield, np.float32)
+    if brightfield.dtype != dtype:
+        low, high = float(brightfield.min(initial=0)), float(brightfield.max(initial=0))
+        if not (low >= 0 and high <= _LARGEST[dtype]):
+            raise EdgeError(f"counts from {low:g} to {high:g} do not fit into {dtype}, which the model takes")
+    counts: npt.NDArray[Any] = np.rint(brightfield) if brightfield.dtype.kind == "f" else brightfield
+    counts = np.ascontiguousarray(counts, "<u2" if dtype == "uint16" else np.uint8)
+    return counts.view(np.uint8).reshape(*counts.shape, 2) if dtype == "uint16" else counts
+
+
+def from_graph(outputs: Mapping[str, npt.NDArray[Any]], manifest: Manifest) -> dict[str, Array]:
+    """Give the graph's outputs as float32, the stains [N, S, H, W] in counts."""
+    values = {name: np.asarray(value) for name, value in outputs.items()}
+    if manifest.stains_dtype == "uint16":
+        stains = np.ascontiguousarray(values[manifest.stains_output])
+        values[manifest.stains_output] = stains.view("<u2")[..., 0]
+    return {name: value.astype(np.float32, copy=False) for name, value in values.items()}
+
+
+def output_names(manifest: Manifest) -> list[str]:
+    """Give the names of the outputs that the edge reads: the stains, then each quantity's."""
+    return [manifest.stains_output, *(quantity.output for quantity in manifest.quantities)]
+
+
+def check_names(manifest: Manifest, inputs: list[str], outputs: list[str], path: object) -> None:
+    """Refuse a graph that lacks an input or output that its manifest promises.
+
+    Raises
+    ------
+    EdgeError
+        Names what is missing.
+    """
+    missing = sorted({*output_names(manifest)} - {*outputs} | {manifest.input_name} - {*inputs})
+    if missing:
+        raise EdgeError(f"the graph of {path} has no {', '.join(missing)}: export it again")
