@@ -23,9 +23,19 @@ from vsframework.plugins import registry
 
 if TYPE_CHECKING:
     from vsframework.dataset import PatchDataset
+    from vsframework.training.distillation import Teaching
 
 DATASET_SECTIONS = ("data", "patches", "registrar", "alignment", "detector", "denoiser", "quantifier")
-TRAINING_SECTIONS = ("split", "generator", "training", "augmentation", "validation", "objective", "weak")
+TRAINING_SECTIONS = (
+    "split",
+    "generator",
+    "training",
+    "augmentation",
+    "validation",
+    "objective",
+    "weak",
+    "distillation",
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,9 @@ class Run:
                 "train",
                 f"checkpoints/{FINAL}",
                 self._training_key,
-                lambda: training.train(self.experiment, open_dataset(), self.path, self._weak_dataset()),
+                lambda: training.train(
+                    self.experiment, open_dataset(), self.path, self._weak_dataset(), self._teaching()
+                ),
             ),
             Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
             Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
@@ -116,11 +128,13 @@ class Run:
     def _training_key(self) -> dict[str, Any]:
         info = json.loads((self.dataset_path / "dataset.json").read_text(encoding="utf-8"))
         weak = self._weak_dataset()
-        measured_by = ("quantifier",) if self.experiment.objective.lambda_quantity else ()
+        teaching = self._teaching()
+        measured_by = ("quantifier",) if self.experiment.measures_in_training else ()
         return {
             "sections": self._sections((*TRAINING_SECTIONS, *measured_by)),
             "dataset": info["hash"],
             "weak": weak.info["hash"] if weak else None,
+            "teaching": teaching.hashes if teaching else [],
             "software": self._software("generator"),
         }
 
@@ -128,6 +142,11 @@ class Run:
         from vsframework.training.data import open_weak_dataset
 
         return open_weak_dataset(self.experiment, self.folder)
+
+    def _teaching(self) -> Teaching | None:
+        from vsframework.training.distillation import open_teaching
+
+        return open_teaching(self.experiment, self.folder)
 
     def _evaluation_key(self) -> dict[str, Any]:
         from vsframework.training.checkpoints import FINAL

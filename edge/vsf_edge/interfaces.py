@@ -1,12 +1,12 @@
 """What a plugin of the edge implements: one Protocol per kind.
 
 An entry point in the group ``vsf_edge`` names a class; the entry point's own name says the kind and the name, as in
-``runtime.onnxruntime``. The class is built without arguments. See :mod:`vsf_edge.plugins`.
+``runtime.onnxruntime``. A runtime is built without arguments. See :mod:`vsf_edge.plugins`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
@@ -96,3 +96,34 @@ class Runtime(Protocol):
         EdgeError
             When this machine or this runtime cannot run the graph, or `engine` is unusable.
         """
+
+
+class GateMeasure(Protocol):
+    """One value of a gate; :class:`vsf_edge.gates.measure.Measure` is one."""
+
+    @property
+    def name(self) -> str:
+        """As in the trust table."""
+
+
+@runtime_checkable
+class Gate(Protocol):
+    """Measures whether an image of one cell is of the kind that a number can be trusted for.
+
+    Named by an entry point ``gate.NAME``; built with the parameters of the trust table. See docs/trust.md.
+    """
+
+    @property
+    def version(self) -> str:
+        """Goes up whenever the same image gives other values."""
+
+    @property
+    def together(self) -> str:
+        """What is wrong with a cell whose values are unusual together; empty where each value has its own limits."""
+
+    @property
+    def measures(self) -> Sequence[GateMeasure]:
+        """What `measure` gives, in order."""
+
+    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
+        """Measure every patch of `brightfield` [N, P, H, W], counts (`full_scale` is saturated): float64 [N, M]."""

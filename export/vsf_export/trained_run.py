@@ -81,7 +81,7 @@ def load_run(run: Path) -> TrainedRun:
 
 
 def reference_patches(dataset: PatchDataset, held_out: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Pick brightfield patches [N, 1, H, W], counts: spread over the held-out donors' cells, else over all."""
+    """Pick brightfield patches [N, P, H, W], counts: spread over the held-out donors' cells, else over all."""
     cells = dataset.accepted()
     unseen = cells[cells["donor"].isin(list(held_out))]
     rows = (unseen if len(unseen) else cells)["patch"].to_numpy()

@@ -46,23 +46,26 @@ def command(
     """Stain brightfield images with a trained run.
 
     RUN is a run folder, IMAGES are brightfield patches or whole fields (TIFF, PNG, JPEG). Each gives an OME-TIFF with
-    one channel of counts per stain. A bad image costs one sentence and exit code 1; the others are stained.
+    one channel of counts per stain. Where the run was trained on several planes, an image is a TIFF with all of them,
+    or a file per plane, named as in training. A bad image costs one sentence and exit code 1; the others are stained.
     """
     from vsframework.errors import UsageError, VsfError
     from vsframework.inference import Stainer, stain_file
+    from vsframework.inference.stacks import group_planes
     from vsframework.progress import track
 
-    targets = {image: out / f"{image.stem.removesuffix('.ome')}{SUFFIX}" for image in images}
+    stainer = Stainer.load(run, mode=mode, device=device)
+    sources = group_planes(images, stainer.experiment.data)
+    targets = {field: out / f"{field.stem.removesuffix('.ome')}{SUFFIX}" for field in sources}
     if len(set(targets.values())) < len(targets):
         raise UsageError("two of the images have the same name, so their stains would overwrite each other")
-    stainer = Stainer.load(run, mode=mode, device=device)
     done, skipped, failed = [], [], {}
     for image, target in track(list(targets.items()), "Staining"):
         if target.exists() and not overwrite:
             skipped.append(target)
             continue
         try:
-            stain_file(stainer, image, target, scale)
+            stain_file(stainer, sources[image], target, scale)
             done.append(target)
         except VsfError as error:
             failed[str(image)] = str(error)
@@ -70,6 +73,6 @@ def command(
         echo_json({"stained": done, "skipped": skipped, "failed": failed})
     else:
         kept = f", {len(skipped)} already there (--overwrite stains them again)" if skipped else ""
-        click.echo(f"{len(done)} of {len(images)} images stained into {out}{kept}")
+        click.echo(f"{len(done)} of {len(targets)} images stained into {out}{kept}")
     if failed:
-        raise VsfError(f"{len(failed)} of {len(images)} images could not be stained: {'; '.join(failed.values())}")
+        raise VsfError(f"{len(failed)} of {len(targets)} images could not be stained: {'; '.join(failed.values())}")

@@ -51,7 +51,7 @@ class Stains(Protocol):
         """What the weights say about themselves; ``dataset_hash`` is of the dataset they were trained on."""
 
     def stain(self, brightfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give the stains [N, C, H, W], counts, of `brightfield` [N, 1, H, W], counts."""
+        """Give the stains [N, C, H, W], counts, of `brightfield` [N, P, H, W], counts."""
 
 
 def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:

@@ -1,0 +1,5 @@
+"""When a number can be trusted: gates on the image, intervals on the value, and abstention.
+
+``table``: ``trust.json``. ``learning``: limits of the gates. ``judging``: cells against them. ``difficulty`` and
+``conformal``: intervals. ``calibrating``: the stage of a run.
+"""
