@@ -38,9 +38,7 @@ def fit_difficulty(
     features = _features(scores, values, middle, scale)
     average = float(errors.mean()) or 1e-12
     prior = np.sqrt(PRIOR_CELLS / features.shape[1]) * np.eye(features.shape[1])  # a weight of 0 fits it best
-    design = np.block(
-        [[np.ones((len(errors), 1)), features], [np.zeros((features.shape[1], 1)), prior]]
-    )
+    design = np.block([[np.ones((len(errors), 1)), features], [np.zeros((features.shape[1], 1)), prior]])
     weights, _ = nnls(design, np.concatenate([errors / average, np.zeros(features.shape[1])]))
     return Difficulty(
         fitted_on=fitted_on,
@@ -56,7 +54,8 @@ def fit_difficulty(
 def difficulties(model: Difficulty, scores: Values, values: Values) -> Values:
     """Give the absolute error to expect [N] for gate `scores` [N, G] and `values` [N]; NaN where a value is NaN."""
     features = _features(scores, values, model.middle, model.scale)
-    return np.maximum(model.floor, model.constant + features @ np.array(model.weights))
+    expected = np.maximum(model.floor, model.constant + features @ np.array(model.weights))
+    return np.asarray(expected, dtype=np.float64)
 
 
 def _features(scores: Values, values: Values, middle: float, scale: float) -> Values:

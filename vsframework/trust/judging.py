@@ -132,7 +132,7 @@ def judge_values(tables: Sequence[GateTable], values: Sequence[Values], cells: i
         )
         for row in range(cells)
     )
-    return Verdicts(answered=~out.any(axis=1), reasons=reasons, scores=scores)
+    return Verdicts(answered=np.asarray(~out.any(axis=1), dtype=np.bool_), reasons=reasons, scores=scores)
 
 
 def _score(table: GateTable, values: Values) -> tuple[Values, npt.NDArray[np.bool_]]:
@@ -179,6 +179,8 @@ def _sentence(table: GateTable, values: Values) -> str:
 
 def _numbers(gate: str, measure: MeasureLimits, value: float) -> str:
     bounds = [
-        f"{word} {limit:.3g}" for word, limit in (("at least", measure.low), ("at most", measure.high)) if limit is not None
+        f"{word} {limit:.3g}"
+        for word, limit in (("at least", measure.low), ("at most", measure.high))
+        if limit is not None
     ]
     return f"{gate}: {measure.name} {value:.3g}, {' and '.join(bounds)}"
