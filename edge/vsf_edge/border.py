@@ -9,41 +9,44 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.errors import EdgeError
-from vsf_edge.interfaces import Array, Counts
+from vsf_edge.interfaces import Array
 from vsf_edge.manifest import Manifest
 
-_LARGEST = {"uint8": 255, "uint16": 65535}
+LARGEST = {"uint8": 255, "uint16": 65535}
 
 
-def to_graph(brightfield: Counts, manifest: Manifest) -> npt.NDArray[Any]:
-    """Give `brightfield` [N, C, H, W], counts, as the graph takes it: float32, uint8, or uint8 [N, C, H, W, 2].
+def encode(counts: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
+    """Give `counts` [N, C, H, W] as a graph of input `dtype` takes them: float32, uint8, or uint8 [N, C, H, W, 2].
 
-    Counts that have the graph's dtype already are handed on without a copy. Floats are rounded to whole counts.
+    Counts that have the dtype already are handed on without a copy. Floats are rounded to whole counts.
 
     Raises
     ------
     EdgeError
         When a count does not fit.
     """
-    dtype = manifest.input_dtype
     if dtype == "float32":
-        return np.ascontiguousarray(brightfield, np.float32)
-    if brightfield.dtype != dtype:
-        low, high = float(brightfield.min(initial=0)), float(brightfield.max(initial=0))
-        if not (low >= 0 and high <= _LARGEST[dtype]):
+        return np.ascontiguousarray(counts, np.float32)
+    if counts.dtype != dtype:
+        low, high = float(counts.min(initial=0)), float(counts.max(initial=0))
+        if not (low >= 0 and high <= LARGEST[dtype]):
             raise EdgeError(f"counts from {low:g} to {high:g} do not fit into {dtype}, which the model takes")
-    counts: npt.NDArray[Any] = np.rint(brightfield) if brightfield.dtype.kind == "f" else brightfield
+        counts = np.rint(counts) if counts.dtype.kind == "f" else counts
     counts = np.ascontiguousarray(counts, "<u2" if dtype == "uint16" else np.uint8)
     return counts.view(np.uint8).reshape(*counts.shape, 2) if dtype == "uint16" else counts
 
 
+def decode(stains: npt.NDArray[Any], dtype: str) -> Array:
+    """Give the graph's `stains` of output `dtype` as float32 [N, S, H, W] in counts."""
+    if dtype == "uint16":
+        stains = np.ascontiguousarray(stains).view("<u2")[..., 0]
+    return np.asarray(stains, np.float32)
+
+
 def from_graph(outputs: Mapping[str, npt.NDArray[Any]], manifest: Manifest) -> dict[str, Array]:
     """Give the graph's outputs as float32, the stains [N, S, H, W] in counts."""
-    values = {name: np.asarray(value) for name, value in outputs.items()}
-    if manifest.stains_dtype == "uint16":
-        stains = np.ascontiguousarray(values[manifest.stains_output])
-        values[manifest.stains_output] = stains.view("<u2")[..., 0]
-    return {name: value.astype(np.float32, copy=False) for name, value in values.items()}
+    dtypes = {manifest.stains_output: manifest.stains_dtype}
+    return {name: decode(values, dtypes.get(name, "float32")) for name, values in outputs.items()}
 
 
 def output_names(manifest: Manifest) -> list[str]:

@@ -79,18 +79,14 @@ def examine(plugins: EdgePlugins) -> Examination:
     """Examine this machine; drivers and runtimes are asked in processes of their own, so that only those can crash."""
     found = plugins.of("runtime")
     with ThreadPoolExecutor(max_workers=8) as pool:
-        gpu = pool.submit(probe.cuda)
+        pool.submit(probe.cuda)
         answers = list(pool.map(lambda plugin: probe.availability(plugin.point.value), found))
     facts: dict[str, Any] = {
         "vsf_edge": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": {"name": cpu_name(), "cores": usable_cores(), "features": list(cpu_features())},
-        "gpu": {
-            **gpu.result(),
-            "driver": has_nvidia_driver(),
-            "jetson": Path("/etc/nv_tegra_release").exists(),
-        },
+        "gpu": nvidia(),
         "packages": {name: installed(name).get(name) for name in _PACKAGES},
         "speed": speed_class(),
     }
@@ -99,6 +95,23 @@ def examine(plugins: EdgePlugins) -> Examination:
     examination.advice.extend(f"Plugin problem: {problem}." for problem in plugins.problems)
     examination.advice.extend(_advise(examination))
     return examination
+
+
+def nvidia() -> dict[str, Any]:
+    """Give what is known of NVIDIA's driver and its GPUs: JSON values. The driver is asked in another process.
+
+    ``driver_library`` says whether a driver is installed, ``devices`` what GPUs it lists, ``problem`` why there are
+    none although there is a driver, ``jetson`` whether this is one.
+    """
+    found = probe.cuda()
+    driver = has_nvidia_driver()
+    return {
+        "driver_library": driver,
+        "jetson": Path("/etc/nv_tegra_release").exists(),
+        "cuda": found.get("cuda"),
+        "devices": found["devices"],
+        "problem": found["problem"] if driver else "",
+    }
 
 
 def speed_class(seconds: float = 0.3) -> dict[str, Any]:
@@ -139,7 +152,7 @@ def _advise(found: Examination) -> list[str]:
         advice.append(
             "There is an NVIDIA GPU that is not used: pip uninstall onnxruntime, then pip install onnxruntime-gpu."
         )
-    if gpu["driver"] and gpu["problem"]:
+    if gpu["problem"]:
         advice.append(f"NVIDIA: {gpu['problem']}: install the driver again, or work on the CPU.")
     openvino = found.runtimes.get("openvino")
     x86 = platform.machine().lower() in ("x86_64", "amd64")

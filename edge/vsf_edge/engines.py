@@ -144,10 +144,13 @@ def get_engine(
 
 def _build(bundle: Bundle, name: str, runtime: Runtime, plan: Plan, key: dict[str, Any], folder: Path) -> None:
     """Build into a folder beside the final one, check it, and move it to its place."""
+    stem = f"{name}-{plan.device}-{plan.precision}"
+    for left in folder.parent.glob(f".{stem}.building-*"):  # of a process that was killed: this one holds the lock
+        shutil.rmtree(left, ignore_errors=True)
     draft: Path | None = None
     start = time.perf_counter()
     try:
-        draft = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+        draft = Path(tempfile.mkdtemp(prefix=f".{stem}.building-", dir=folder.parent))
         runtime.build(bundle, plan, draft)
         parity = measure(bundle, runtime.open(bundle, plan, draft))
         if parity.problem:

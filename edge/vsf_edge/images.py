@@ -20,12 +20,12 @@ MAX_IMAGE_BYTES = 1 << 30
 _UNCOMPRESSED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]  # what every reader opens, plain ImageJ among them
 
 
-def read_brightfield(path: Path, manifest: Manifest) -> Array:
+def read_brightfield(path: Path, manifest: Manifest, crop: bool = True) -> Array:
     """Read one image as the model takes it: float32 [C, H, W] in counts.
 
     A model of one plane takes the first page of a file; one of several planes takes as many pages. A colour file is
-    taken where its planes are equal, as cameras with a colour format write grey. A square image is the crop of one
-    cell and is resized to the model's patch, as the crops of its training were.
+    taken where its planes are equal, as cameras with a colour format write grey. A `crop` is a square image of one
+    cell and is resized to the model's patch, as the crops of its training were; without it, every pixel is kept.
 
     Raises
     ------
@@ -38,7 +38,8 @@ def read_brightfield(path: Path, manifest: Manifest) -> Array:
     if len({page.shape for page in pages}) > 1:
         raise EdgeError(f"{path} has planes of different sizes")
     depth = pages[0].dtype
-    pages = [_fit(page, manifest) for page in pages]
+    if crop:
+        pages = [_fit(page, manifest, path) for page in pages]
     _check_size(pages[0].shape, manifest, path)
     planes = np.stack(pages)
     if depth == np.uint8 and manifest.input_full_scale > 255:
@@ -139,11 +140,15 @@ def _grey(page: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
     return colour[:, :, 0]
 
 
-def _fit(page: npt.NDArray[np.generic], manifest: Manifest) -> npt.NDArray[np.generic]:
+def _fit(page: npt.NDArray[np.generic], manifest: Manifest, path: Path) -> npt.NDArray[np.generic]:
     """Resize a square crop to the model's square patch: bilinear when it grows, area-averaged when it shrinks."""
     height, width = page.shape
-    size = manifest.height
-    if size is None or manifest.width != size or height != width or height in (0, size):
+    size = manifest.patch_size
+    if size is None or height == width == size:
+        return page
+    if manifest.height is None and height != width:  # a model of one size says so itself
+        raise EdgeError(f"{path} is {width} x {height} px and no square crop of a cell: give --kind field to stain it")
+    if height != width or height == 0:
         return page
     method = cv2.INTER_AREA if height > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(page.astype(np.float32), (size, size), interpolation=method))

@@ -79,6 +79,8 @@ class Manifest:
         The whole manifest as JSON values, for what this reader has no use for.
     input_dtype, stains_dtype
         One of `DTYPES`.
+    training_patch
+        Side of the square patches of training in pixels, where the graph takes other sizes too.
     max_batch, max_height, max_width
         What the graph was made for; None where nothing limits it.
     pixel_size_um
@@ -103,12 +105,20 @@ class Manifest:
     document: Mapping[str, Any]
     input_dtype: str = "float32"
     stains_dtype: str = "float32"
+    training_patch: int | None = None
     max_batch: int | None = None
     max_height: int | None = None
     max_width: int | None = None
     pixel_size_um: float | None = None
     documents: Mapping[str, str] = field(default_factory=dict)
     intended_use: str = "not stated"
+
+    @property
+    def patch_size(self) -> int | None:
+        """Side of the square patch that the crop of one cell is resized to; None where the bundle does not say."""
+        if self.height is not None:
+            return self.height if self.height == self.width else None
+        return self.training_patch
 
 
 def parse_manifest(text: bytes, origin: str) -> Manifest:
@@ -169,6 +179,7 @@ def _read(entries: Entries) -> Manifest:
         document=entries.document,
         input_dtype=entries.one_of("input.dtype", DTYPES, "float32"),
         stains_dtype=entries.one_of("output.dtype", DTYPES, "float32"),
+        training_patch=entries.optional_count("input.patch_size"),
         max_batch=entries.optional_count("input.max_batch"),
         max_height=entries.optional_count("input.max_height"),
         max_width=entries.optional_count("input.max_width"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,13 @@ from vsf_edge.atomic import write_bytes
 RECORD = "run.json"
 SCHEMA_VERSION = 1
 
-Value = float | str
-"""Of a column: a number (NaN where there is none), or a word."""
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """An image that is done: its values by column (NaN where there is none), and why they are withheld."""
+
+    values: dict[str, float]
+    abstained: str = ""
 
 
 class RunRecord:
@@ -33,7 +39,7 @@ class RunRecord:
         self._way = dict(way)
         self._done: dict[str, dict[str, Any]] = {} if forget else _read(self._path, self._way)
 
-    def done(self, image: Path, files: list[Path]) -> dict[str, Value] | None:
+    def done(self, image: Path, files: list[Path]) -> Done | None:
         """Give the values of an image that is done, None where it is not."""
         entry = self._done.get(str(image))
         try:
@@ -41,17 +47,20 @@ class RunRecord:
                 return None
             if entry["files"] != [str(file.relative_to(self._out)) for file in files]:
                 return None
-            values = dict(entry["values"])
-        except (OSError, ValueError, TypeError, KeyError):
+            values = {str(name): _number(value) for name, value in entry["values"].items()}
+            return Done(values=values, abstained=str(entry["abstained"]))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
-        return {str(name): value if isinstance(value, str) else _number(value) for name, value in values.items()}
 
-    def add(self, image: Path, state: list[int], files: list[Path], values: Mapping[str, Value]) -> None:
+    def add(
+        self, image: Path, state: list[int], files: list[Path], values: Mapping[str, float], abstained: str
+    ) -> None:
         """Note an image as done; `state` is that of `state_of` from before it was read."""
         self._done[str(image)] = {
             "state": state,
             "files": [str(file.relative_to(self._out)) for file in files],
-            "values": {name: None if value != value else value for name, value in values.items()},
+            "values": {name: None if math.isnan(value) else value for name, value in values.items()},
+            "abstained": abstained,
         }
 
     def write(self) -> None:

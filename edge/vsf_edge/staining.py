@@ -9,7 +9,7 @@ import csv
 import io
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,37 +20,48 @@ from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
 from vsf_edge.images import read_brightfield, write_ome, write_stain
 from vsf_edge.interfaces import Array, Session
+from vsf_edge.judging import Judge, Judgement
 from vsf_edge.manifest import Manifest
-from vsf_edge.run_record import RunRecord, Value, state_of
+from vsf_edge.run_record import Done, RunRecord, state_of
 
 TABLE = "cells.csv"
 FORMATS = ("tiff", "ome-tiff")
 SAVED_EVERY_S = 5.0
 """How often the table and the record are written while a run goes on."""
 
-Judge = Callable[[Array, Mapping[str, float]], Mapping[str, Value]]
-"""Gives further columns for one image from its brightfield [C, H, W], counts, and its quantities: gates, intervals."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How stains are written: ``float32`` or ``uint16`` counts, in one TIFF per stain or in one OME-TIFF per image."""
+    """How images are taken and stains written.
+
+    Attributes
+    ----------
+    dtype
+        Of the stains: ``float32`` or ``uint16`` counts.
+    format
+        ``tiff``: a file per stain. ``ome-tiff``: a file per image, with the brightfield.
+    kind
+        ``cell``: a square crop of one cell, resized to the patch of training. ``field``: taken as it is.
+    """
 
     dtype: str = "float32"
     format: str = "tiff"
+    kind: str = "cell"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StainedImage:
     """What became of one image: the files and values it gave, or the sentence that says why not.
 
-    `judged` holds the further columns of a `Judge`; `skipped` says that it was done before.
+    `abstained` says why a judge withholds the quantities, which are NaN then; `judged` holds its further columns.
+    `skipped` says that it was done before.
     """
 
     image: Path
     files: tuple[Path, ...] = ()
     quantities: dict[str, float] = field(default_factory=dict)
-    judged: dict[str, Value] = field(default_factory=dict)
+    abstained: str = ""
+    judged: dict[str, float] = field(default_factory=dict)
     skipped: bool = False
     problem: str = ""
 
@@ -116,7 +127,7 @@ class _Staining:
                     continue
                 state = state_of(image)
                 try:
-                    brightfield = read_brightfield(image, self._manifest)
+                    brightfield = read_brightfield(image, self._manifest, crop=self._style.kind == "cell")
                 except EdgeError as error:
                     yield from self._stain(waiting, targets)
                     waiting = []
@@ -154,7 +165,8 @@ class _Staining:
             one_output = {name: values[index] for name, values in outputs.items()}
             stained = self._finish(image, targets[image], brightfield, one_output)
             if self._record and not stained.problem:
-                self._record.add(image, state, targets[image], {**stained.quantities, **stained.judged})
+                values = {**stained.quantities, **stained.judged}
+                self._record.add(image, state, targets[image], values, stained.abstained)
             yield self._note(stained)
 
     def _finish(self, image: Path, files: list[Path], brightfield: Array, outputs: Mapping[str, Array]) -> StainedImage:
@@ -164,7 +176,9 @@ class _Staining:
             if not np.isfinite(stains).all():
                 raise EdgeError(f"{image} gave stains that are not numbers: run 'vsf-edge inspect MODEL --check'")
             values = {quantity.name: float(outputs[quantity.output]) for quantity in manifest.quantities}
-            judged = dict(self._judge(brightfield, values)) if self._judge else {}
+            judged = self._judge(brightfield, values) if self._judge else Judgement()
+            if judged.abstained:
+                values = dict.fromkeys(values, np.nan)
             if self._style.format == "ome-tiff":
                 write_ome(files[0], brightfield, stains, manifest, self._style.dtype)
             else:
@@ -172,13 +186,24 @@ class _Staining:
                     write_stain(file, stain, self._style.dtype)
         except EdgeError as error:
             return StainedImage(image=image, problem=str(error))
-        return StainedImage(image=image, files=tuple(files), quantities=values, judged=judged)
+        return StainedImage(
+            image=image,
+            files=tuple(files),
+            quantities=values,
+            abstained=judged.abstained,
+            judged=dict(judged.columns),
+        )
 
-    def _skipped(self, image: Path, files: list[Path], known: dict[str, Value]) -> StainedImage:
+    def _skipped(self, image: Path, files: list[Path], known: Done) -> StainedImage:
         names = {quantity.name for quantity in self._manifest.quantities}
-        quantities = {name: value for name, value in known.items() if name in names and isinstance(value, float)}
-        judged = {name: value for name, value in known.items() if name not in names}
-        return StainedImage(image=image, files=tuple(files), quantities=quantities, judged=judged, skipped=True)
+        return StainedImage(
+            image=image,
+            files=tuple(files),
+            quantities={name: value for name, value in known.values.items() if name in names},
+            abstained=known.abstained,
+            judged={name: value for name, value in known.values.items() if name not in names},
+            skipped=True,
+        )
 
     def _note(self, stained: StainedImage) -> StainedImage:
         self._done.append(stained)
@@ -221,14 +246,12 @@ def _table(done: Sequence[StainedImage], manifest: Manifest) -> bytes:
     names += sorted({name for item in done for name in item.judged})
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["image", *names, "problem"])
+    rows.writerow(["image", *names, "abstained", "problem"])
     for item in done:
         values = {**item.quantities, **item.judged}
-        rows.writerow([str(item.image), *(_cell(values.get(name)) for name in names), item.problem])
+        rows.writerow([str(item.image), *(_cell(values.get(name)) for name in names), item.abstained, item.problem])
     return text.getvalue().encode("utf-8")
 
 
-def _cell(value: Value | None) -> str:
-    if isinstance(value, str):
-        return value
+def _cell(value: float | None) -> str:
     return "" if value is None or np.isnan(value) else repr(value)

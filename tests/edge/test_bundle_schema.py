@@ -33,6 +33,7 @@ FULL: dict[str, Any] = {
         "width": 4,
         "stride": 1,
         "full_scale": 1,
+        "patch_size": 4,
         "max_batch": 4,
         "max_height": 64,
         "max_width": None,

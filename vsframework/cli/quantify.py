@@ -45,7 +45,7 @@ def command(
     from vsframework.inference import measure_file
     from vsframework.plugins import registry
     from vsframework.progress import track
-    from vsframework.trust.answers import Answer, read_answer
+    from vsframework.trust.answers import read_answer
 
     measure = registry().create("quantifier", quantifier)
     clean = registry().create("denoiser", denoiser) if denoiser else None

@@ -12,9 +12,8 @@ from vsf_edge.cli import options
 
 @click.command("bench")
 @options.model
-@click.option(
-    "--batch", type=click.IntRange(1, 4096), multiple=True, help="Patches per run; may be repeated.  [default: 1]"
-)
+@click.option("--batch", type=click.IntRange(1, 4096), multiple=True, default=(1,), show_default=True,
+              help="Patches per run; may be repeated.")  # fmt: skip
 @click.option("--size", type=click.IntRange(1), help="Side in px, where the model takes several.  [default: its patch]")
 @click.option("--runs", type=click.IntRange(1, 100000), default=200, show_default=True, help="Timed runs.")
 @click.option("--warm-up", type=click.IntRange(0, 10000), default=10, show_default=True, help="Untimed runs before.")

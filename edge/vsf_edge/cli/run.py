@@ -25,6 +25,8 @@ if TYPE_CHECKING:
               help="Of the stains: counts as they are, or rounded to whole counts.")  # fmt: skip
 @click.option("--format", "file_format", type=click.Choice(["tiff", "ome-tiff"]), default="tiff", show_default=True,
               help="One TIFF per stain, or one OME-TIFF with brightfield and stains per image.")  # fmt: skip
+@click.option("--kind", type=click.Choice(["cell", "field"]), default="cell", show_default=True,
+              help="Square crops of one cell, resized to the patch of training, or images as they are.")  # fmt: skip
 @click.option("--batch", type=click.IntRange(1, 1024), default=4, show_default=True, help="Images stained at once.")
 @click.option("--again", is_flag=True, help="Stain also what is there already.")
 @options.runtime
@@ -39,6 +41,7 @@ def command(
     out: Path,
     dtype: str,
     file_format: str,
+    kind: str,
     batch: int,
     again: bool,
     runtime: str,
@@ -49,20 +52,24 @@ def command(
     """Stain image files and measure them.
 
     MODEL is a .vsf file, IMAGES are square brightfield crops of one cell each (PNG or TIFF). Writes the stains in
-    counts, and cells.csv with the quantities. A bad image does not stop the others; the exit code is 1 if there was
-    one. Run it again after a stop, and what is there already is not stained twice.
+    counts, and cells.csv with the quantities. Where MODEL carries a trust table, a cell outside its gates gets a reason
+    instead of a number, and every other one the ends of its interval. A bad image does not stop the others; the exit
+    code is 1 if there was one. Run it again after a stop, and what is there already is not stained twice.
     """
+    from vsf_edge.judging import trust_judge
     from vsf_edge.run_record import RunRecord
     from vsf_edge.staining import TABLE, Style, stain_images
 
     with options.opened(model, verify) as bundle:
         engine = options.ready(bundle, runtime, precision).engine
         way = {"bundle": bundle.sha256, "engine": engine.label, "dtype": dtype, "format": file_format}
+        way["kind"] = kind
+        judge = trust_judge(bundle) if kind == "cell" else None
         record = RunRecord(out, way, forget=again)
         units = {quantity.name: quantity.unit for quantity in bundle.manifest.quantities}
-        style = Style(dtype=dtype, format=file_format)
+        style = Style(dtype=dtype, format=file_format, kind=kind)
         results = []
-        for stained in stain_images(bundle, engine.session, images, out, style, batch, record=record):
+        for stained in stain_images(bundle, engine.session, images, out, style, batch, judge, record):
             results.append(stained)
             if stained.problem:
                 click.echo(f"Error: {stained.problem}", err=True)
@@ -71,6 +78,8 @@ def command(
                     f"{name} {value:.4g}{'' if units[name] == '1' else ' ' + units[name]}"
                     for name, value in stained.quantities.items()
                 )
+                if stained.abstained:
+                    values = f"abstained, because {stained.abstained}"
                 click.echo(f"[{len(results)}/{len(images)}] {stained.image}: {values or 'stained'}")
     failed = sum(bool(result.problem) for result in results)
     skipped = sum(result.skipped for result in results)
@@ -96,7 +105,8 @@ def _document(results: list[StainedImage], table: Path, engine: str) -> dict[str
                 "image": str(result.image),
                 "files": [str(file) for file in result.files],
                 "quantities": {k: None if math.isnan(v) else v for k, v in result.quantities.items()},
-                "judged": result.judged,
+                "abstained": result.abstained or None,
+                "judged": {k: None if math.isnan(v) else v for k, v in result.judged.items()},
                 "skipped": result.skipped,
                 "problem": result.problem or None,
             }

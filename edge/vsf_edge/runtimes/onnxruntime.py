@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vsf_edge import probe
-from vsf_edge.border import check_names, from_graph, output_names, to_graph
+from vsf_edge.border import check_names, encode, from_graph, output_names
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
 from vsf_edge.interfaces import Array, Availability, Counts, Plan
@@ -87,7 +87,7 @@ class OnnxSession:
 
     def run(self, brightfield: Counts) -> Mapping[str, Array]:
         """Stain `brightfield` [N, C, H, W] in counts."""
-        feed = {self._manifest.input_name: to_graph(brightfield, self._manifest)}
+        feed = {self._manifest.input_name: encode(brightfield, self._manifest.input_dtype)}
         try:
             values = self._session.run(self._outputs, feed)
         except Exception as error:  # its exceptions have no common base beside Exception

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vsf_edge.border import check_names, from_graph, output_names, to_graph
+from vsf_edge.border import check_names, encode, from_graph, output_names
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
 from vsf_edge.interfaces import Array, Availability, Counts, Plan
@@ -90,7 +90,7 @@ class OpenVinoSession:
 
     def run(self, brightfield: Counts) -> Mapping[str, Array]:
         """Stain `brightfield` [N, C, H, W] in counts."""
-        feed = {self._manifest.input_name: to_graph(brightfield, self._manifest)}
+        feed = {self._manifest.input_name: encode(brightfield, self._manifest.input_dtype)}
         try:
             self._request.infer(feed)
             values = {name: self._request.get_tensor(name).data.copy() for name in self._outputs}
@@ -118,6 +118,9 @@ def _compile(bundle: Bundle, plan: Plan) -> Any:
     if plan.device not in PRECISIONS:
         raise EdgeUsageError(f"openvino knows no device {plan.device!r}; it knows {', '.join(PRECISIONS)}")
     core = openvino.Core()
+    seen = core.available_devices
+    if not any(name.partition(".")[0] == plan.device.upper() for name in seen):
+        raise EdgeError(f"OpenVINO sees no device {plan.device} here, only {', '.join(seen)}: see 'vsf-edge doctor'")
     content = bundle.model(plan.precision)
     try:
         return core.compile_model(core.read_model(content), plan.device.upper(), _options(plan))
