@@ -34,7 +34,10 @@ class Experiment(Section):
         None, description="Registrar that aligns the fluorescence fields to the brightfield field; none if absent."
     )
     detector: Selection = Field(Selection(name="head-blob"), description="Finds cells where there are no crops.")
-    denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
+    denoiser: Selection = Field(
+        Selection(name="border-median"),
+        description="Removes the background of the stains (paper: histogram-mode; see docs/denoising.md).",
+    )
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
     regressor: Selection = Field(
