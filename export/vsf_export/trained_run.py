@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from vsf_export.model_card import card_facts
 from vsframework.dataset.store import PatchDataset
 from vsframework.evaluation.runs import dataset_path, require_run
 from vsframework.inference import Stainer
@@ -72,13 +73,15 @@ def load_run(run: Path) -> TrainedRun:
             "denoiser": experiment.denoiser.table(),
             "trained_with": info["versions"],
             "epochs": info["epochs"],
+            "held_out": list(experiment.split.held_out),
+            **card_facts(run, dataset),
         },
     )
     return TrainedRun(generators=stainer.generators(), spec=spec)
 
 
 def reference_patches(dataset: PatchDataset, held_out: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Pick brightfield patches [N, 1, H, W], counts: spread over the held-out donors' cells, else over all."""
+    """Pick brightfield patches [N, P, H, W], counts: spread over the held-out donors' cells, else over all."""
     cells = dataset.accepted()
     unseen = cells[cells["donor"].isin(list(held_out))]
     rows = (unseen if len(unseen) else cells)["patch"].to_numpy()

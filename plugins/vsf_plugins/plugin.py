@@ -20,9 +20,9 @@ def vsf_registrars() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_detectors() -> Sequence[Component[Any]]:
-    from vsf_plugins.detectors import head_blob
+    from vsf_plugins.detectors import grid, head_blob
 
-    return [head_blob.COMPONENT]
+    return [head_blob.COMPONENT, grid.COMPONENT]
 
 
 @hookimpl
@@ -50,6 +50,20 @@ def vsf_generators() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_quantifiers() -> Sequence[Component[Any]]:
-    from vsf_plugins.quantifiers import dfi
+    from vsf_plugins.quantifiers import dfi, intensity
 
-    return [dfi.COMPONENT]
+    return [dfi.COMPONENT, intensity.COMPONENT]
+
+
+@hookimpl
+def vsf_regressors() -> Sequence[Component[Any]]:
+    from vsf_plugins.regressors import deviation_ensemble, head_descriptors, small_cnn
+
+    return [small_cnn.COMPONENT, head_descriptors.COMPONENT, deviation_ensemble.COMPONENT]
+
+
+@hookimpl
+def vsf_gates() -> Sequence[Component[Any]]:
+    from vsf_plugins import gates
+
+    return gates.COMPONENTS

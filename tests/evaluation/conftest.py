@@ -53,8 +53,14 @@ def cell_patch(dfi: float) -> Patch:
 
 @pytest.fixture(scope="session")
 def experiment() -> Callable[..., Experiment]:
-    def make(test_donors: Sequence[str] = ("D1",)) -> Experiment:
-        tables = {"name": "known truth", "data": {"root": "raw"}, "split": {"test_donors": list(test_donors)}}
+    def make(test_donors: Sequence[str] = ("D1",), regressor: bool = False) -> Experiment:
+        tables = {
+            "name": "known truth",
+            "data": {"root": "raw"},
+            "split": {"test_donors": list(test_donors)},
+            "baseline": {"regressor": regressor},
+            "regressor": {"name": "small-cnn", "epochs": 2, "size": 16, "width": 4},
+        }
         return parse_experiment(tables, "test")
 
     return make
@@ -94,7 +100,7 @@ def make_run(make_dataset: Callable[..., PatchDataset], experiment: Callable[...
 
 @pytest.fixture(scope="session")
 def known_stainer(experiment: Callable[..., Experiment]) -> Callable[..., KnownStainer]:
-    def make(test_donors: Sequence[str] = ("D1",), **changes: Any) -> KnownStainer:
-        return KnownStainer(experiment(test_donors), **changes)
+    def make(test_donors: Sequence[str] = ("D1",), regressor: bool = False, **changes: Any) -> KnownStainer:
+        return KnownStainer(experiment(test_donors, regressor), **changes)
 
     return make

@@ -150,8 +150,8 @@ def _describe(dataset: PatchDataset, as_json: bool) -> None:
         f"{dataset.path}: {len(accepted)} patches of {dataset.size}x{dataset.size} px, {dataset.bit_depth} bit, {kind}"
     )
     click.echo(f"stains: {', '.join(dataset.stains)}; measured: {', '.join(item.name for item in dataset.quantities)}")
-    click.echo(f"{'donor':<12}{'cells':>8}{'accepted':>10}{'median ' + main.name:>14}")
+    click.echo(f"{'donor':<12}{'cells':>8}{'accepted':>10}  {'median ' + main.name:>14}")
     for row in donors:
-        click.echo(f"{row['donor']:<12}{row['cells']:>8}{row['accepted']:>10}{row['median']:>14.4f}")
+        click.echo(f"{row['donor']:<12}{row['cells']:>8}{row['accepted']:>10}  {row['median']:>14.4g}")
     for reason, count in reasons.head(10).items():
         click.echo(f"rejected {count}: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vsframework.atomic import atomic_path
+from vsframework.dataset.planes import middle_plane
 from vsframework.errors import UsageError
 from vsframework.evaluation.results import FOLDER
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One cell: which rule chose it, and its images in counts, brightfield [Y, X] and stains [C, Y, X]."""
+    """One cell and the rule that chose it; its images in counts: middle brightfield plane [Y, X], stains [C, Y, X]."""
 
     rule: str
     cell: str
@@ -47,20 +49,23 @@ def choose_examples(cells: pd.DataFrame, quantity: str) -> dict[str, int]:
     return {rule: chosen[rule] for rule in ranks if rule in chosen}
 
 
-def write_examples(run: Path, dataset: PatchDataset, stainer: Stains, chosen: dict[str, int]) -> None:
-    """Stain the chosen patches once more and keep them as ``examples.npz`` (plain arrays, nothing pickled)."""
+def write_examples(run: Path, dataset: PatchDataset, stainers: Mapping[int, Stains], chosen: Mapping[str, int]) -> None:
+    """Stain the `chosen` patches (rule to patch number) once more, each with its own of `stainers`, and keep them.
+
+    They are in ``examples.npz``: plain arrays, nothing pickled.
+    """
     assert dataset.denoised is not None
     ids = dataset.accepted().set_index("patch")["id"]
     patches = list(chosen.values())
     brightfield = np.concatenate([np.asarray(dataset.brightfield[row : row + 1]) for row in patches])
     true = np.concatenate([np.asarray(dataset.denoised[row : row + 1]) for row in patches])
-    virtual = np.concatenate([stainer.stain(brightfield[index : index + 1]) for index in range(len(patches))])
+    virtual = np.concatenate([stainers[row].stain(brightfield[[index]]) for index, row in enumerate(patches)])
     with atomic_path(run / FOLDER / "examples.npz") as path:
         np.savez_compressed(
             path,
             rule=np.array(list(chosen)),
             cell=np.array([str(ids[row]) for row in patches]),
-            brightfield=brightfield[:, 0],
+            brightfield=brightfield[:, middle_plane(brightfield.shape[1])],
             true=true,
             virtual=virtual,
         )

@@ -19,7 +19,7 @@ from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation import figures, wording
 from vsframework.evaluation.examples import read_examples
 from vsframework.evaluation.histograms import PixelHistograms
-from vsframework.evaluation.results import Evaluation, QuantityResult, read_cells
+from vsframework.evaluation.results import FOLDER, Evaluation, QuantityResult, read_cells
 from vsframework.evaluation.runs import dataset_path, provenance, require_run
 from vsframework.evaluation.strips import Strip, draw_strip
 
@@ -59,6 +59,8 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     from vsframework.dataset.store import PatchDataset
 
     evaluation = Evaluation.read(require_run(run))
+    if evaluation.method == "regressor":
+        raise UsageError(f"{run} has no stains to show; its numbers are in {run / FOLDER} and 'vsf compare' reads them")
     dataset = PatchDataset.open(dataset_path(run))
     found = dataset.info.get("hash", "")
     if evaluation.dataset_hash != found:
@@ -93,6 +95,8 @@ def render(run: Path, evaluation: Evaluation, dataset: PatchDataset) -> str:
         rows=sorted(main.donors, key=lambda row: (not row.held_out, row.donor)),
         donor_figure=_inline(figures.donor_errors(main)),
         scatter=_inline(figures.scatter(cells, main)),
+        bland_altman=_inline(figures.bland_altman(cells, main)),
+        calibration=_inline(figures.calibration(cells, main)),
         histograms=[_inline(figures.pixel_histogram(histograms, channel)) for channel in range(len(histograms.stains))],
         denoising=_denoising(cells, main.name),
         curves=[_inline(curve) for curve in figures.training_curves(_metrics(run))],

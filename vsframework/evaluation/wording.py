@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vsframework.evaluation.results import Evaluation, QuantityResult
+from vsframework.evaluation.results import Evaluation, PixelResult, QuantityResult
 
 SIMULATED = "Simulated data: every image here was computed, so nothing of it is evidence about real cells."
 
@@ -77,6 +77,8 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
         where = f"On held-out donor {donors[0]}"
     else:
         where = f"On the {len(donors)} held-out donors {', '.join(donors[:-1])} and {donors[-1]}"
+    if evaluation.method == "regressor":
+        return _headline_of_regressor(evaluation, quantity, where)
     found = quantity.held_out
     if not math.isfinite(found.mae):
         return (
@@ -95,6 +97,38 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
     )
 
 
+def _headline_of_regressor(evaluation: Evaluation, quantity: QuantityResult, where: str) -> str:
+    found = quantity.held_out
+    return (
+        f"{where} ({quantity.held_out_cells} cells, no stains) the direct regressor {evaluation.regressor} has a mean "
+        f"absolute {label(quantity.name)} error of {number(found.regressor_mae, quantity.unit)}; predicting the other "
+        f"donors' median for every cell gives {number(found.constant_mae, quantity.unit)}, so the regressor is "
+        f"{comparison(found.regressor_skill)}."
+    )
+
+
+def beside_regressor(evaluation: Evaluation, quantity: QuantityResult) -> str:
+    """Say what the direct regressor gives on the same cells; empty where there is none, or nothing beside it."""
+    found = quantity.held_out
+    if evaluation.method == "regressor" or not math.isfinite(found.regressor_mae):
+        return ""
+    verdict = "; the virtual stains add nothing to the number" if found.regressor_mae <= found.mae else ""
+    return (
+        f"The direct regressor {evaluation.regressor}, which learns the {label(quantity.name)} from brightfield "
+        f"without any stain, has {number(found.regressor_mae, quantity.unit)} on the same cells "
+        f"({comparison(found.regressor_skill)}){verdict}."
+    )
+
+
+def pixel_sentence(result: PixelResult) -> str:
+    """Say how alike the pixels of one stain are on held-out donors, and what that is relative to."""
+    return (
+        f"Pixels of {result.stain} on held-out donors: MAE {number(result.mae, 'counts')} counts, "
+        f"PSNR {result.psnr:.1f} dB, SSIM {result.ssim:.3f}, r {result.pearson:.3f} "
+        f"(linear counts, range 0 to {number(result.data_range, 'counts')})."
+    )
+
+
 def within_chance(quantity: QuantityResult) -> bool:
     """Whether the interval of the gain includes zero."""
     interval = quantity.interval
@@ -103,7 +137,7 @@ def within_chance(quantity: QuantityResult) -> bool:
 
 def uncertainty(quantity: QuantityResult) -> str:
     """Say how far that could have come out differently, and what the interval means."""
-    interval = quantity.interval
+    interval = quantity.interval or quantity.regressor_interval
     if interval is None or not math.isfinite(interval.skill_low):
         return "No interval can be given."
     if interval.skill_low > 0:

@@ -17,18 +17,22 @@ from vsframework.testing import (
     DenoiserContract,
     DetectorContract,
     ExportTargetContract,
+    GateContract,
     GeneratorContract,
     QuantifierContract,
     RegistrarContract,
+    RegressorContract,
 )
 
 __all__ = [
     "TestInstalledDenoiser",
     "TestInstalledDetector",
     "TestInstalledExportTarget",
+    "TestInstalledGate",
     "TestInstalledGenerator",
     "TestInstalledQuantifier",
     "TestInstalledRegistrar",
+    "TestInstalledRegressor",
     "pytest_generate_tests",
 ]
 
@@ -66,6 +70,14 @@ class TestInstalledGenerator(_Installed, GeneratorContract):
 
 class TestInstalledQuantifier(_Installed, QuantifierContract):
     """The quantifiers of this environment."""
+
+
+class TestInstalledRegressor(_Installed, RegressorContract):
+    """The regressors of this environment."""
+
+
+class TestInstalledGate(_Installed, GateContract):
+    """The gates of this environment."""
 
 
 class TestInstalledExportTarget(_Installed, ExportTargetContract):
