@@ -68,3 +68,17 @@ def generators() -> list[nn.Module]:
         generator(torch.randn(4, 1, SIDE, SIDE))
         generator.eval()
     return made
+
+
+@pytest.fixture(scope="session")
+def make_rtx() -> Callable[..., Any]:
+    """Make the target of TensorRT for RTX; the test is skipped, with the reason, where its wheels are absent."""
+    from vsframework.plugins import registry
+
+    def make(params: Mapping[str, Any]) -> Any:
+        target = registry().create("export-target", "tensorrt-rtx", dict(params))
+        if target.unavailable():
+            pytest.skip(target.unavailable())
+        return target
+
+    return make

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distributions
 from typing import Any
 
+from vsf_edge.border import decode, encode
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError
 from vsf_edge.interfaces import Array, Availability
@@ -74,13 +75,16 @@ class OnnxSession:
             raise EdgeError(f"the graph of {bundle.path} has no {', '.join(missing)}: export it again")
         self._outputs = expected
         self._path = bundle.path
+        document = bundle.manifest.document
+        self._source, self._result = (document[end].get("dtype", "float32") for end in ("input", "output"))
 
     def run(self, brightfield: Array) -> Mapping[str, Array]:
         """Stain `brightfield`, float32 [N, C, H, W] in counts."""
         try:
-            values = self._session.run(self._outputs, {self._input: brightfield})
+            values = self._session.run(self._outputs, {self._input: encode(brightfield, self._source)})
         except Exception as error:
             raise EdgeError(f"ONNX Runtime failed on {self._path}: {_first_line(error)}") from error
+        values[0] = decode(values[0], self._result)
         return dict(zip(self._outputs, values, strict=True))
 
 
