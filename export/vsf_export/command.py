@@ -14,8 +14,8 @@ from vsf_export.targets.onnx_params import PRECISIONS
 @click.option("-o", "--out", type=click.Path(path_type=Path),
               help="File or folder to write, for one target.  [default: RUN/model.vsf, RUN/export/TARGET]")  # fmt: skip
 @click.option("--target", "targets", multiple=True, metavar="NAME",
-              help="Export target, or plugin:name (repeatable).  [default: onnx, openvino and tensorrt where they can be "
-              "built here]")  # fmt: skip
+              help="Export target, or plugin:name (repeatable).  [default: onnx; openvino and tensorrt where they can "
+              "be built]")  # fmt: skip
 @click.option("--precision", "precisions", multiple=True, type=click.Choice(PRECISIONS),
               help="fp32 always comes along (repeatable).  [default: fp32 and fp16]")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",

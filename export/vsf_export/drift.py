@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from vsf_export.staining_graph import STAINS
 from vsframework import VsfError
 from vsframework.interfaces import ExportSpec
 
+Differences = npt.NDArray[np.float64]
 Arrays = Mapping[str, npt.NDArray[np.float32]]
 WINDOW = 7
 """Side of the square that SSIM compares, in pixels."""
@@ -66,18 +68,20 @@ def measure_drift(outputs: Arrays, expected: Arrays, spec: ExportSpec, cells: Se
     values: dict[str, float] = {}
     parts = []
     for index, (stain, scale) in enumerate(zip(spec.stains, spec.stain_full_scale, strict=True)):
-        got, wanted = (array[STAINS][:, index].astype(np.float64) for array in (outputs, expected))
-        difference = np.abs(got - wanted)
+        got: Differences = outputs[STAINS][:, index].astype(np.float64)
+        true: Differences = expected[STAINS][:, index].astype(np.float64)
+        difference: Differences = np.abs(got - true)
         values[f"{stain}_max_abs_counts"] = _largest(difference)
         values[f"{stain}_mean_abs_counts"] = float(difference.mean())
         squared = float(np.square(difference).mean())
         if squared > 0:
             values[f"{stain}_psnr_db"] = float(10 * np.log10(scale**2 / squared))
         if min(got.shape[1:]) >= WINDOW:
-            values[f"{stain}_ssim"] = _ssim(got, wanted, scale)
+            values[f"{stain}_ssim"] = _ssim(got, true, scale)
         parts.append(_largest(difference) / scale)
     values["stains_max_drift"] = max(parts)
-    drifts, worst = {}, 0
+    drifts: dict[str, float] = {}
+    worst = 0
     for name in _names(spec):
         difference = _difference(outputs[name], expected[name])
         values[f"{name}_mean_abs"] = float(difference.mean())
@@ -111,7 +115,6 @@ def _difference(got: npt.NDArray[np.float32], expected: npt.NDArray[np.float32])
 def _ssim(got: npt.NDArray[np.float64], wanted: npt.NDArray[np.float64], scale: float) -> float:
     from skimage.metrics import structural_similarity
 
+    measure: Any = structural_similarity  # untyped
     pairs = zip(got, wanted, strict=True)
-    return float(
-        np.mean([structural_similarity(one, other, data_range=scale, win_size=WINDOW) for one, other in pairs])
-    )
+    return float(np.mean([measure(one, other, data_range=scale, win_size=WINDOW) for one, other in pairs]))

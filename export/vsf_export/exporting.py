@@ -49,7 +49,7 @@ class Exported:
 def choose_targets(
     names: Sequence[str], precisions: Sequence[str], settings: Sequence[str], out: Path | None
 ) -> list[Chosen]:
-    """Build the targets of `names`, or the usual ones, with `settings` of the form ``key=value`` (a TOML value or text).
+    """Build the targets of `names`, or the usual ones, with `settings` ``key=value`` (a TOML value or text).
 
     Raises
     ------

@@ -225,16 +225,16 @@ def check_precision(content: bytes, precision: str) -> None:
     wanted = len(inner_convolutions(onnx.load_from_string(content))) if precision == "int8" else total
     if counts[precision] < wanted or (total and not counts[precision]):
         real = ", ".join(f"{count} in {kind}" for kind, count in counts.items() if count)
-        raise VsfError(f"the {precision} graph is not what its name says (of its convolutions {real}): nothing was written")
+        raise VsfError(
+            f"the {precision} graph is not what its name says (of its convolutions {real}): nothing was written"
+        )
 
 
 def torch_outputs(graph: StainingGraph, brightfield: npt.NDArray[np.float32]) -> dict[str, npt.NDArray[np.float32]]:
     """Give what torch gives for `brightfield` [N, C, H, W], one patch at a time."""
     with torch.inference_mode():
         parts = [graph(patch[None]) for patch in torch.from_numpy(brightfield)]
-    return {
-        name: np.concatenate([part[index].numpy() for part in parts]) for index, name in enumerate(graph.outputs)
-    }
+    return {name: np.concatenate([part[index].numpy() for part in parts]) for index, name in enumerate(graph.outputs)}
 
 
 def _rounding(
@@ -254,4 +254,3 @@ def _calibration(spec: ExportSpec, source: str) -> list[npt.NDArray[Any]]:
     if spec.calibration is None or not len(spec.calibration):
         raise VsfError("int8 is calibrated on patches of the training donors, and there are none: export fp16 or fp32")
     return [encode(patch[np.newaxis], source) for patch in spec.calibration.astype(np.float32)]
-

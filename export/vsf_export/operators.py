@@ -1,8 +1,8 @@
 """Which ONNX operators, of which types, every runtime that we export for takes.
 
 The table is what two support matrices of NVIDIA's ONNX parser have in common: ``docs/operators.md`` of
-github.com/onnx/onnx-tensorrt at the releases 8.6 (opset up to 17) and 10.0 (opset 9 to 20). The parser of TensorRT 11 and
-of TensorRT-RTX is the successor of the second; the tests let the real one of TensorRT-RTX take every built-in
+github.com/onnx/onnx-tensorrt at the releases 8.6 (opset up to 17) and 10.0 (opset 9 to 20). The parser of TensorRT 11
+and of TensorRT-RTX is the successor of the second; the tests let the real one of TensorRT-RTX take every built-in
 generator. ONNX Runtime and OpenVINO take more than this; the tests run every built-in generator in both.
 int64 is read as int32 by TensorRT 8.6, which is enough for shapes and indices. bfloat16, int8 arithmetic and double are
 left out on purpose: a graph of ours has no use for them.
@@ -16,7 +16,7 @@ import onnx
 from onnx import TensorProto, helper
 
 OPSETS = (17, 20)
-"""The lowest and the highest that may be asked for: 17 is the last that TensorRT 8.6 reads, 20 that of TensorRT 10.0."""
+"""The lowest and the highest that may be asked for: TensorRT 8.6 reads up to 17, TensorRT 10.0 up to 20."""
 
 _FLOATS = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16})
 _NUMBERS = _FLOATS | {TensorProto.INT32, TensorProto.INT64}
@@ -26,9 +26,9 @@ _TABLE: tuple[tuple[frozenset[int], str], ...] = (
     (
         _FLOATS,
         "AveragePool BatchNormalization Clip Conv ConvTranspose Elu Erf Exp Floor Gemm GlobalAveragePool "
-        "GroupNormalization HardSigmoid HardSwish InstanceNormalization LayerNormalization LeakyRelu Log MatMul MaxPool "
-        "Pow PRelu QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Resize Round Selu Sigmoid "
-        "Softmax Softplus Sqrt Tanh",
+        "GroupNormalization HardSigmoid HardSwish InstanceNormalization LayerNormalization LeakyRelu Log MatMul "
+        "MaxPool Pow PRelu QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu Resize Round Selu "
+        "Sigmoid Softmax Softplus Sqrt Tanh",
     ),
     (
         _NUMBERS,
@@ -37,7 +37,8 @@ _TABLE: tuple[tuple[frozenset[int], str], ...] = (
     ),
     (
         _ANY,
-        "Concat Constant Expand Flatten Gather Identity Reshape Shape Slice Split Squeeze Tile Transpose Unsqueeze Where",
+        "Concat Constant Expand Flatten Gather Identity Reshape Shape Slice Split Squeeze Tile Transpose Unsqueeze "
+        "Where",
     ),
     (frozenset({TensorProto.BOOL}), "And Not Or"),
     (frozenset({TensorProto.FLOAT}), "ConstantOfShape"),

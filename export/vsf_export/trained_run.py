@@ -86,7 +86,7 @@ def load_run(run: Path) -> TrainedRun:
 def reference_patches(
     dataset: PatchDataset, held_out: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """Pick brightfield patches [N, 1, H, W], counts, and their cells: spread over the held-out donors, else over all."""
+    """Pick brightfield patches [N, 1, H, W], counts, and their cells: spread over the held-out donors, or all."""
     cells = dataset.accepted()
     unseen = cells[cells["donor"].isin(list(held_out))]
     return _spread(dataset, unseen if len(unseen) else cells, REFERENCE_CELLS)
@@ -98,9 +98,7 @@ def calibration_patches(dataset: PatchDataset, held_out: Sequence[str]) -> npt.N
     return _spread(dataset, seen, CALIBRATION_CELLS)[0] if len(seen) else None
 
 
-def _spread(
-    dataset: PatchDataset, cells: pd.DataFrame, count: int
-) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+def _spread(dataset: PatchDataset, cells: pd.DataFrame, count: int) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
     picked = np.unique(np.linspace(0, len(cells) - 1, min(count, len(cells))).round().astype(int))
     chosen = cells.iloc[picked]
     patches: list[Any] = [dataset.brightfield[int(row)] for row in chosen["patch"]]

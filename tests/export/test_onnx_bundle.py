@@ -128,7 +128,8 @@ class Branching(Wandering):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [(Wandering, r"fp32 graph in onnxruntime drifts from torch \(share by .* in cell 0"), (Branching, "cannot trace")]
+    ("kind", "message"),
+    [(Wandering, r"fp32 graph in onnxruntime drifts from torch \(share by .* in cell 0"), (Branching, "cannot trace")],
 )
 def test_a_quantity_that_drifts_or_cannot_be_traced_stops_the_export(
     tmp_path: Path, generators: list[nn.Module], make_spec: SpecMaker, kind: type[Wandering], message: str

@@ -23,8 +23,8 @@ class GraphParams(Params):
     )
     input: Literal["auto", "float32", "uint8", "uint16"] = Field(
         "auto",
-        description="Brightfield counts as they enter: the camera's own whole counts (uint8, or uint16 as two bytes, the "
-        "lower first), or float32; auto is the smallest whole type that holds the camera's full scale.",
+        description="Brightfield counts as they enter: the camera's own whole counts (uint8, or uint16 as two bytes, "
+        "the lower first), or float32; auto is the smallest whole type that holds the camera's full scale.",
     )
     output: Literal["float32", "uint8", "uint16"] = Field(
         "float32",

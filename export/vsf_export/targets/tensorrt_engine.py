@@ -48,7 +48,9 @@ def machine_problem(module: str) -> str:
     if importlib.util.find_spec(module) is None:
         return f"TensorRT is not installed: {INSTALL}, or {ELSEWHERE}"
     if not machine["driver_library"] and not machine["jetson"]:
-        return f"there is no NVIDIA driver on this machine, and an engine is built on the card that runs it: {ELSEWHERE}"
+        return (
+            f"there is no NVIDIA driver on this machine, and an engine is built on the card that runs it: {ELSEWHERE}"
+        )
     if machine["problem"]:
         return f"the NVIDIA driver does not answer ({machine['problem']}): install it again, or {ELSEWHERE}"
     if not machine["devices"] and not machine["jetson"]:

@@ -1,4 +1,4 @@
-"""The target ``tensorrt-rtx``: engines for RTX cards, by NVIDIA's own parser and builder, on a machine without a card."""
+"""The target ``tensorrt-rtx``: engines for RTX cards, by NVIDIA's own parser and builder, built without a card."""
 
 from __future__ import annotations
 
