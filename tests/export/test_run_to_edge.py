@@ -71,10 +71,11 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def test_the_edge_gives_the_numbers_of_the_run(run: Path, tmp_path: Path, command: Command) -> None:
     model = tmp_path / "model.vsf"
-    code, out, err = command("vsf", "export", run, "-o", model, "--json")
+    code, out, err = command("vsf", "export", run, "-o", model, "--target", "onnx", "--precision", "fp32", "--json")
     assert code == 0, err
-    assert json.loads(out)["files"] == [str(model)]
-    assert json.loads(out)["parity"]["dfi_max_abs"] < 1e-5
+    (exported,) = json.loads(out)
+    assert exported["files"] == [str(model)]
+    assert exported["parity"]["fp32.onnxruntime.dfi_max_abs"] < 1e-5
 
     brightfield = np.random.default_rng(7).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "cell.png"), brightfield)
@@ -103,6 +104,9 @@ def test_the_reference_is_of_held_out_donors(run: Path) -> None:
     held_out = {dataset.brightfield[row].tobytes() for row in dataset.accepted(["1"])["patch"]}
     spec = load_run(run).spec
     assert {patch.tobytes() for patch in spec.reference} == held_out
+    assert set(spec.cells) == set(dataset.accepted(["1"])["id"])
+    assert spec.calibration is not None
+    assert not {patch.tobytes() for patch in spec.calibration} & held_out
 
 
 @pytest.mark.parametrize(
