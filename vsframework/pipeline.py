@@ -102,7 +102,7 @@ class Run:
     @property
     def stages(self) -> list[Stage]:
         """Every stage, in order."""
-        from vsframework import dataset, evaluation, training
+        from vsframework import dataset, evaluation, training, trust
         from vsframework.dataset import PatchDataset
         from vsframework.evaluation.leaks import refuse_leaks
         from vsframework.evaluation.report import write_report
@@ -129,6 +129,12 @@ class Run:
         return [
             *([first] if self.builds_dataset else []),
             Stage("train", f"checkpoints/{FINAL}", self._training_key, train),
+            Stage(
+                "calibrate",
+                trust.NAME,
+                self._calibration_key,
+                lambda: trust.calibrate(open_dataset(), self.path, Stainer.load(self.path, device=self.device)),
+            ),
             Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
             Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
         ]
@@ -168,11 +174,21 @@ class Run:
 
         return open_teaching(self.experiment, self.folder)
 
-    def _evaluation_key(self) -> dict[str, Any]:
+    def _calibration_key(self) -> dict[str, Any]:
         from vsframework.training.checkpoints import FINAL
 
         weights = hashlib.sha256((self.path / "checkpoints" / FINAL).read_bytes()).hexdigest()
-        return {**self._training_key(), "weights": weights, "judged by": self._sections(EVALUATION_SECTIONS)}
+        plugins = [registry().find("gate", gate.name).plugin for gate in self.experiment.trust.gates]
+        return {
+            **self._training_key(),
+            "weights": weights,
+            "measured": self._sections(("quantifier", "trust")),
+            "gates": {plugin.distribution: plugin.version for plugin in plugins},
+        }
+
+    def _evaluation_key(self) -> dict[str, Any]:
+        table = hashlib.sha256((self.path / "trust.json").read_bytes()).hexdigest()
+        return {**self._calibration_key(), "trust": table, "judged by": self._sections(EVALUATION_SECTIONS)}
 
     def _sections(self, names: tuple[str, ...]) -> dict[str, Any]:
         tables = self.experiment.tables()
@@ -258,6 +274,11 @@ def check_components(experiment: Experiment) -> None:
                 registry().find(kind, selection.name).component.parse(selection.params)
             except UsageError as error:
                 raise UsageError(f"[{section}] {error}") from error
+    for gate in experiment.trust.gates:
+        try:
+            registry().find("gate", gate.name).component.parse(gate.params)
+        except UsageError as error:
+            raise UsageError(f"[trust] {error}") from error
 
 
 def machine() -> dict[str, Any]:

@@ -73,6 +73,7 @@ def test_a_single_donor_cannot_be_held_out(make_crops: Make) -> None:
         cross_validate(make_crops(("S1",)), tell=lambda _: None)
 
 
+@pytest.mark.slow  # every process imports torch
 def test_workers_give_what_one_process_gives(make_crops: Make) -> None:
     file = make_crops(("S1", "S2"))
     _, alone = cross_validate(file, tell=lambda _: None)

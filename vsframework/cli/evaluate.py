@@ -82,6 +82,7 @@ def _evaluate_run(run: Path, device: str, as_json: bool) -> None:
 
 def describe(evaluation: Evaluation) -> str:
     """Write an evaluation for the terminal: the donor table of the value of interest, and what it means."""
+    from vsframework.evaluation.trust_wording import trust_sentences
     from vsframework.evaluation.wording import (
         SIMULATED,
         beside_regressor,
@@ -98,6 +99,8 @@ def describe(evaluation: Evaluation) -> str:
     parts = [title, "", _donor_lines(evaluation, quantity), "", headline(evaluation, quantity), uncertainty(quantity)]
     parts += [sentence for sentence in (beside_regressor(evaluation, quantity),) if sentence]
     parts += [pixel_sentence(result) for result in evaluation.pixels]
+    if evaluation.trust and evaluation.trust.quantities:
+        parts += ["", *trust_sentences(evaluation.trust, evaluation.trust.quantities[0])]
     notes = [*([SIMULATED] if evaluation.simulated else []), *cautions(evaluation, quantity)]
     return "\n".join(parts + [f"Note: {sentence}" for sentence in notes])
 

@@ -16,9 +16,11 @@ from vsframework.evaluation.examples import choose_examples, write_examples
 from vsframework.evaluation.histograms import HELD_OUT, PixelHistograms
 from vsframework.evaluation.measuring import summarise
 from vsframework.evaluation.results import FOLDER, Evaluation
+from vsframework.evaluation.trusting import TrustResult, trust_result
 from vsframework.interfaces import Quantifier, Quantity
 from vsframework.pipeline import Run, machine
 from vsframework.plugins import registry
+from vsframework.trust import Judge
 
 if TYPE_CHECKING:
     from vsframework.dataset import PatchDataset
@@ -37,7 +39,8 @@ def pool(run: Run, dataset: PatchDataset, folds: Sequence[Fold], started: float)
     cells = pd.concat([predicted_cells(run, dataset, fold) for fold in folds]).sort_values("patch", ignore_index=True)
     donors = [fold.donor for fold in folds]
     quantities = [quantity for quantity in _quantities(run, dataset) if f"true_{quantity.name}" in cells]
-    found = summarise(cells, dataset, run.experiment, quantities, donors, started)
+    trust = _pooled_trust(cells, folds)
+    found = summarise(cells, dataset, run.experiment, quantities, donors, started, trust)
     result = found.model_copy(update={"scheme": LEAVE_ONE_DONOR_OUT})
     (folder / FOLDER / "summary.json").unlink(missing_ok=True)  # from here on nothing of an older result counts
     write_experiment(run.experiment, folder / "config.toml")
@@ -47,6 +50,17 @@ def pool(run: Run, dataset: PatchDataset, folds: Sequence[Fold], started: float)
         _write_pictures(folder, dataset, cells, quantities[0].name, folds)
     result.write(folder, cells)
     return folder, result
+
+
+def _pooled_trust(cells: pd.DataFrame, folds: Sequence[Fold]) -> TrustResult | None:
+    """Sum up what the folds' own gates and intervals did, each on the donor that its fold never saw."""
+    judges = [judge for fold in folds if (judge := Judge.load(fold.folder)) is not None]
+    if len(judges) < len(folds):
+        return None
+    # every fold has the same gates and the same nominal coverage; whom its intervals were calibrated on differs
+    found = trust_result(judges[0], cells, [fold.donor for fold in folds])
+    calibrated_on = sorted({donor for judge in judges for donor in judge.trust.intervals.donors})
+    return found.model_copy(update={"calibrated_on": tuple(calibrated_on)})
 
 
 def _quantities(run: Run, dataset: PatchDataset) -> Sequence[Quantity]:

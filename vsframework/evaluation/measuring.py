@@ -23,8 +23,10 @@ from vsframework.evaluation.histograms import HELD_OUT, PixelHistograms
 from vsframework.evaluation.pixels import pixel_columns, pixel_result
 from vsframework.evaluation.regression import predict_directly
 from vsframework.evaluation.results import FOLDER, Evaluation
+from vsframework.evaluation.trusting import TrustResult, judge_cells, trust_result
 from vsframework.interfaces import Quantifier, Quantity
 from vsframework.progress import track
+from vsframework.trust import Judge
 
 if TYPE_CHECKING:
     from vsframework.dataset.store import PatchDataset
@@ -60,8 +62,9 @@ def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
     """Stain every accepted patch of every donor, measure true and virtual stains, and write what comes out.
 
     Writes ``evaluation/cells.csv`` (per cell the quantities of the raw, the denoised = true and the virtual stains,
-    both baselines, and how alike the pixels are), ``donors.csv``, ``summary.json``, ``examples.npz`` and the
-    histograms, each whole or not at all, the summary last. The direct regressor is trained here (see `[baseline]`).
+    both baselines, and how alike the pixels are; for a run with ``trust.json`` also whether it is answered, why not,
+    and the intervals), ``donors.csv``, ``summary.json``, ``examples.npz`` and the histograms, each whole or not at all,
+    the summary last. The direct regressor is trained here (see `[baseline]`).
 
     Parameters
     ----------
@@ -85,7 +88,10 @@ def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
     cells, histograms, unseen_histograms = measure_cells(dataset, stainer, held_out)
     quantities = list(stainer.quantifier.quantities)
     add_baselines(cells, dataset, stainer.experiment, quantities, held_out, run)
-    result = summarise(cells, dataset, stainer.experiment, quantities, held_out, started)
+    judge = Judge.load(run)
+    cells = judge_cells(judge, dataset, cells, [quantity.name for quantity in quantities])
+    trust = None if judge is None else trust_result(judge, cells, held_out)
+    result = summarise(cells, dataset, stainer.experiment, quantities, held_out, started, trust)
     (run / FOLDER / "summary.json").unlink(missing_ok=True)  # from here on nothing of an older evaluation counts
     examples = choose_examples(cells[cells["donor"].isin(held_out)], quantities[0].name)
     write_examples(run, dataset, dict.fromkeys(examples.values(), stainer), examples)
@@ -126,8 +132,9 @@ def summarise(
     quantities: Sequence[Quantity],
     held_out: Collection[str],
     started: float,
+    trust: TrustResult | None = None,
 ) -> Evaluation:
-    """Sum up the table of cells; `started` is the monotonic time at which the evaluation began."""
+    """Sum up the table of cells; `started` is the monotonic time at which it began."""
     unseen = cells[cells["donor"].isin(held_out)]
     stains = dataset.stains if dataset.denoised is not None else ()
     ranges = _stain_ranges(dataset)
@@ -143,6 +150,7 @@ def summarise(
         quantities=tuple(quantity_result(cells, quantity, held_out) for quantity in quantities),
         pixels=tuple(pixel_result(cells, *pair, held_out) for pair in zip(stains, ranges, strict=True)),
         regressor=experiment.regressor.name if experiment.baseline.regressor else "",
+        trust=trust,
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,
         software={

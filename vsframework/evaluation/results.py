@@ -12,6 +12,7 @@ from vsframework.atomic import write_text
 from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation.intervals import GainInterval
 from vsframework.evaluation.metrics import Agreement, Value
+from vsframework.evaluation.trusting import TrustResult
 
 FOLDER = "evaluation"
 """Folder of the results inside a run."""
@@ -132,7 +133,8 @@ class Evaluation(_Result):
     `empty_true` and `empty_virtual` count cells of held-out donors whose stains hold no signal at all: whatever value
     the quantifier gives those says nothing about DNA. `stains` is empty where there are only measured values: then
     the direct regressor is what was evaluated. `regressor` names it, and is empty where there was none. `scheme` says
-    how donors were held out.
+    how donors were held out. `trust` is
+    None for a run without ``trust.json``.
     """
 
     schema_version: Literal[1] = 1
@@ -151,6 +153,7 @@ class Evaluation(_Result):
     pixels: tuple[PixelResult, ...] = ()
     regressor: str = ""
     scheme: Literal["test-donors", "leave-one-donor-out"] = "test-donors"
+    trust: TrustResult | None = None
 
     @property
     def method(self) -> Literal["virtual", "regressor"]:

@@ -52,6 +52,17 @@ def percent(share: float) -> str:
     return f"{100 * share:+.0f} %".replace("+0 %", "0 %").replace("-0 %", "0 %") if math.isfinite(share) else "-"
 
 
+def p_value(value: float) -> str:
+    """Write a p value: three decimals, a dash for "cannot be computed".
+
+    Examples
+    --------
+    >>> p_value(0.0721), p_value(0.00002), p_value(float("nan"))
+    ('0.072', '<0.001', '-')
+    """
+    return "-" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def comparison(skill: float) -> str:
     """Say how a model compares with the constant.
 
@@ -86,13 +97,16 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
             f"{quantity.unmeasurable + quantity.held_out_cells} virtual stains have no {name}."
         )
     cells = f"{quantity.held_out_cells} cell{'' if quantity.held_out_cells == 1 else 's'}"
-    constant = next(row.constant for row in quantity.donors if row.held_out)
+    constants = {row.constant for row in quantity.donors if row.held_out}
+    fixed = f"the training donors' median ({number(constants.pop(), quantity.unit)})"
+    if constants:  # cross-validation: another one for every donor
+        fixed = "the median of the donors trained on"
     verdict = f", so the model is {comparison(found.skill)}" if math.isfinite(found.skill) else ""
     if verdict and within_chance(quantity):
         verdict += ", which is within chance: no gain is shown"
     return (
-        f"{where} ({cells}) the mean absolute {name} error is {number(found.mae, quantity.unit)}; predicting the "
-        f"training donors' median ({number(constant, quantity.unit)}) for every cell gives "
+        f"{where} ({cells}) the mean absolute {name} error is {number(found.mae, quantity.unit)}; predicting "
+        f"{fixed} for every cell gives "
         f"{number(found.constant_mae, quantity.unit)}{verdict}."
     )
 
@@ -148,7 +162,8 @@ def uncertainty(quantity: QuantityResult) -> str:
         reading = "it includes zero, so these cells cannot tell the model from a constant"
     return (
         f"{100 * interval.level:.0f} % bootstrap interval of the gain: {percent(interval.skill_low)} to "
-        f"{percent(interval.skill_high)} of the constant's error; {reading}. {interval.meaning}"
+        f"{percent(interval.skill_high)} of the constant's error; {reading}. The error itself: "
+        f"{number(interval.mae_low, quantity.unit)} to {number(interval.mae_high, quantity.unit)}. {interval.meaning}"
     )
 
 
