@@ -1,6 +1,6 @@
 """What accuracy costs: GFLOP, ms per patch, SSIM and DFI error of every built-in generator, trained alike.
 
-``python benchmarks/tradeoff.py --folder DIR`` simulates a study, trains each arm for about the same time, and prints
+``python benchmarks/tradeoff.py --folder DIR`` simulates a study, trains each arm for a few minutes, and prints
 the table of docs/generators.md; ``--json benchmarks/results/tradeoff.json --plot docs/pictures/tradeoff.png`` leave a
 record. It goes on where it was stopped; ``--arm NAME --train-only`` trains one arm, so that arms can be trained by
 several processes at once. ``--experiment FILE`` takes an experiment of your own instead of the simulated study:
