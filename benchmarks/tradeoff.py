@@ -2,8 +2,8 @@
 
 ``python benchmarks/tradeoff.py --folder DIR`` simulates a study, trains each arm for about the same time, and prints
 the table of docs/generators.md; ``--json benchmarks/results/tradeoff.json --plot docs/pictures/tradeoff.png`` leave a
-record. It goes on where it was stopped; ``--arm NAME`` (repeatable) trains these arms only, so that arms can be trained
-by several processes at once. ``--experiment FILE`` takes an experiment of your own instead of the simulated study:
+record. It goes on where it was stopped; ``--arm NAME --train-only`` trains one arm, so that arms can be trained by
+several processes at once. ``--experiment FILE`` takes an experiment of your own instead of the simulated study:
 `train_arms` and `measure_arm` work with any.
 
 All arms are trained in deploy mode, one network for all stains. The distilled one learns from the arm with the lowest
@@ -76,9 +76,9 @@ def built_in_arms(size: int) -> tuple[Arm, ...]:
     depth = f"generator.depth={min(8, (size & -size).bit_length() - 1)}"
     fast = ("generator.name=fast", *SMALL)
     return (
-        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=6),
-        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=6),
-        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=14),
+        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=4),
+        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=4),
+        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=8),
         Arm(name="fast", overrides=fast, epochs=60),
         Arm(name="fast, distilled", overrides=fast, epochs=60, distilled=True),
     )
@@ -167,7 +167,7 @@ def similarities(true: Image, virtual: Image, scales: Image) -> list[float]:
         float(
             np.mean(
                 [
-                    structural_similarity(one[channel], other[channel], data_range=float(scale))
+                    structural_similarity(one[channel], other[channel], data_range=float(scale))  # type: ignore[no-untyped-call]
                     for one, other in zip(true, virtual, strict=True)
                 ]
             )
@@ -262,7 +262,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="study and runs are kept here")
     parser.add_argument("--experiment", type=Path, help="an experiment file with test and validation donors")
-    parser.add_argument("--arm", action="append", default=[], help="train only this arm, measure nothing (repeatable)")
+    parser.add_argument("--arm", action="append", default=[], help="only this arm (repeatable; default: all)")
+    parser.add_argument("--train-only", action="store_true", help="measure nothing")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here too")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="draw it here too")
     parser.add_argument("--repeats", type=int, default=30, help="timed runs per network (default 30)")
@@ -277,7 +278,7 @@ def main() -> None:
     arms = [arm for arm in built_in_arms(dataset.size) if not arguments.arm or arm.name in arguments.arm]
     recipe = (*changes, *COMMON)
     runs = train_arms(file, dataset, arms, arguments.folder, recipe)
-    if arguments.arm:
+    if arguments.train_only:
         return
     split = prepared.experiment.split
     rows = [

@@ -308,7 +308,12 @@ class ExportSpec:
     quantifier
         Measured inside the exported graph.
     reference
-        Brightfield patches [N, in_channels, H, W], counts, to check parity on.
+        Brightfield patches [N, in_channels, H, W], counts, to check parity on: of cells that no training saw.
+    cells
+        Name of each of them, to name the worst one; numbered where it is empty.
+    calibration
+        Brightfield patches [N, in_channels, H, W], counts, of training donors, from which int8 takes its ranges; None
+        where there are none.
     metadata
         Provenance to carry along: JSON values only.
     """
@@ -321,6 +326,8 @@ class ExportSpec:
     stain_full_scale: tuple[float, ...]
     quantifier: Quantifier
     reference: npt.NDArray[np.float32]
+    cells: tuple[str, ...] = ()
+    calibration: npt.NDArray[np.float32] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 

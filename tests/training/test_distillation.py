@@ -232,12 +232,13 @@ def test_a_teacher_that_has_seen_the_held_out_donors_is_refused(
     assert header["donors"]["trained_on"] == ["donor1", "donor2", "donor3"]
 
 
-def test_a_teacher_whose_weights_were_chosen_on_the_test_donors_is_refused(
+def test_a_teacher_whose_weights_were_chosen_on_held_out_donors_is_refused(
     tiny_dataset: PatchDataset, tmp_path: Path
 ) -> None:
     train(student(teacher=None, split={"validation_donors": ["donor2"]}), tiny_dataset, tmp_path / "teacher")
-    with pytest.raises(UsageError, match="teacher was chosen on donor2"):
-        learn(student(split={"test_donors": ["donor2", "donor3"]}), tiny_dataset, tmp_path, tmp_path / "run")
+    for split in ({"test_donors": ["donor2", "donor3"]}, {"calibration_donors": ["donor2"]}):
+        with pytest.raises(UsageError, match="teacher was chosen on donor2"):
+            learn(student(split=split), tiny_dataset, tmp_path, tmp_path / "run")
     # on its validation donors a student may be chosen as well
     learn(student(split={"validation_donors": ["donor2"]}), tiny_dataset, tmp_path, tmp_path / "run")
 

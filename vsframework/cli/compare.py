@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,7 +47,7 @@ def command(
 
 def describe(found: Comparison) -> str:
     """Write a comparison for the terminal: the donor table, then a row per pair with the p values of every test."""
-    from vsframework.evaluation.wording import label, number, with_unit
+    from vsframework.evaluation.wording import label, number, p_value, with_unit
 
     unit = "1" if found.metric == "mape" else found.unit
     what = with_unit(found.quantity, unit) if found.metric == "mae" else label(found.quantity)
@@ -63,7 +62,7 @@ def describe(found: Comparison) -> str:
     for pair in found.pairs:
         interval = pair.interval
         reach = f"{number(interval.gain_low, unit)} to {number(interval.gain_high, unit)}" if interval else "-"
-        values = [f"{_p(outcome.p)} ({_p(outcome.p_holm)})" for outcome in pair.tests]
+        values = [f"{p_value(outcome.p)} ({p_value(outcome.p_holm)})" for outcome in pair.tests]
         pairs.append([pair.first, pair.second, number(pair.gain, unit), reach, *values])
     explained = (
         "p of each test, in brackets corrected by Holm for the number of pairs. The unpaired test (the paper's) "
@@ -71,7 +70,3 @@ def describe(found: Comparison) -> str:
     )
     notes = [f"Note: {sentence}" for sentence in found.notes]
     return "\n".join([title, "", aligned(rows, left=1), "", aligned(pairs, left=2), "", explained, *notes])
-
-
-def _p(value: float) -> str:
-    return "-" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"

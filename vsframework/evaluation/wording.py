@@ -52,6 +52,17 @@ def percent(share: float) -> str:
     return f"{100 * share:+.0f} %".replace("+0 %", "0 %").replace("-0 %", "0 %") if math.isfinite(share) else "-"
 
 
+def p_value(value: float) -> str:
+    """Write a p value: three decimals, a dash for "cannot be computed".
+
+    Examples
+    --------
+    >>> p_value(0.0721), p_value(0.00002), p_value(float("nan"))
+    ('0.072', '<0.001', '-')
+    """
+    return "-" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def comparison(skill: float) -> str:
     """Say how a model compares with the constant.
 
