@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here as well")
     parser.add_argument("--training", type=int, default=10, help="simulated donors to learn from (default 10)")
     parser.add_argument("--judged", type=int, default=8, help="simulated donors to judge (default 8)")
-    parser.add_argument("--fields", type=int, default=3, help="fields per donor (default 3)")
+    parser.add_argument("--fields", type=int, default=2, help="fields per donor (default 2)")
     parser.add_argument("--repeats", type=int, default=300, help="draws of donors for the coverage (default 300)")
     parser.add_argument("--seed", type=int, default=77, help="of the simulation (default 77)")
     arguments = parser.parse_args()
