@@ -43,7 +43,7 @@ from vsframework.interfaces import FloatArray
 from vsframework.plugins import registry
 from vsframework.progress import track
 
-NESTED, BESIDE = "deviation-ensemble", ("small-cnn", "head-descriptors")
+NESTED, BESIDE = "deviation-ensemble", ("head-descriptors",)
 LABELLED = (5, 10, 20)
 DRAWS = 200
 """Of the labelled cells of a donor; errors are averaged over them."""
@@ -75,11 +75,13 @@ class Study:
             with atomic_path(path) as temporary:
                 table.to_csv(temporary, index=False)
         table = pd.read_csv(path)
-        return table["dfi"].to_numpy(float)[self.donor[table["cell"].to_numpy(int)] == of]
+        own: FloatArray = table["dfi"].to_numpy(float)[self.donor[table["cell"].to_numpy(int)] == of]
+        return own
 
     def of(self, donor: str) -> FloatArray:
         """Measured DFI of the cells of `donor`."""
-        return self.dfi[self.donor == donor]
+        measured: FloatArray = self.dfi[self.donor == donor]
+        return measured
 
     def training(self, name: str, donor: str) -> tuple[list[str], FloatArray, FloatArray]:
         """Donor, measured and predicted DFI of the cells of all others, each predicted without itself and `donor`."""
@@ -166,7 +168,7 @@ def speed(study: Study) -> float:
     return median(times[10:])
 
 
-def measure(folder: Path) -> dict[str, Any]:
+def measure(folder: Path, beside: Sequence[str] = BESIDE) -> dict[str, Any]:
     """Fit what is not there yet, and give the record."""
     load = os.getloadavg()[0]
     study = Study(build_crops(folder), folder / "predictions")
@@ -176,7 +178,7 @@ def measure(folder: Path) -> dict[str, Any]:
     donors = []
     for donor in study.donors:
         row: dict[str, Any] = {"donor": donor, "cells": len(study.of(donor)), **constants(study, donor)}
-        row["regressors"] = {name: alone(study, name, donor) for name in BESIDE}
+        row["regressors"] = {name: alone(study, name, donor) for name in beside}
         row["nested"] = nested(study, donor)
         donors.append(row)
     found = np.empty(len(study.dfi))
@@ -197,6 +199,7 @@ def measure(folder: Path) -> dict[str, Any]:
 def show(record: dict[str, Any]) -> str:
     """Write the tables of docs/real-data.md."""
     rows = record["donors"]
+    beside = list(rows[0]["regressors"])
     names = [row["donor"] for row in rows]
 
     def line(title: str, values: list[float], form: str) -> str:
@@ -205,7 +208,7 @@ def show(record: dict[str, Any]) -> str:
     head = f"| | {' | '.join(names)} | mean |\n|{'---|' * (len(names) + 2)}"
     tables = ["MAE", head, line("constant", [row["constant"] for row in rows], "{:.4f}")]
     tables.append(line("constant, donors counted alike", [row["constant_donors_alike"] for row in rows], "{:.4f}"))
-    tables += [line(name, [row["regressors"][name]["mae"] for row in rows], "{:.4f}") for name in BESIDE]
+    tables += [line(name, [row["regressors"][name]["mae"] for row in rows], "{:.4f}") for name in beside]
     titles = list(rows[0]["nested"])
     tables += [line(f"{NESTED}, {title}", [row["nested"][title]["mae"] for row in rows], "{:.4f}") for title in titles]
     for title in titles[2:]:
@@ -219,7 +222,7 @@ def show(record: dict[str, Any]) -> str:
         tables.append(line(title, [skill(row["nested"][title]["mae"], row["constant"]) for row in rows], "{:+.2f}"))
     for key in ("pearson", "spearman"):
         tables += ["", key, head]
-        tables += [line(name, [row["regressors"][name][key] for row in rows], "{:.2f}") for name in BESIDE]
+        tables += [line(name, [row["regressors"][name][key] for row in rows], "{:.2f}") for name in beside]
         tables.append(line(NESTED, [row["nested"][titles[0]][key] for row in rows], "{:.2f}"))
     tables += ["", "percentile of the picked cell", f"| best of n | {' | '.join(names)} | mean | interval | perfect |"]
     tables.append(f"|{'---|' * (len(names) + 4)}")
@@ -238,10 +241,17 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here too")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="draw the plots of docs/real-data.md into it")
     parser.add_argument("--folder", type=Path, help="keep dataset and predictions here (default: a temporary folder)")
+    parser.add_argument(
+        "--beside",
+        nargs="*",
+        default=BESIDE,
+        metavar="NAME",
+        help="other regressors, alone (default: head-descriptors)",
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
-        record = measure(arguments.folder or Path(temporary))
+        record = measure(arguments.folder or Path(temporary), arguments.beside)
     if arguments.json:
         write_text(arguments.json, json.dumps(record, indent=2) + "\n")
     if arguments.pictures:
