@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.gates import Gate as Gate
+from vsframework.gates import GateMeasure as GateMeasure
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -93,7 +96,7 @@ class Registrar(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One cell of a field.
+    """One cell of a field, or one tile of it.
 
     Attributes
     ----------
@@ -117,7 +120,10 @@ class Detection:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the cells of a brightfield field. Called once per field."""
+    """Finds the cells of a brightfield field, or whatever is to be cut out of it. Called once per field.
+
+    Of a z stack it sees the middle plane.
+    """
 
     def detect(self, field: ImageArray) -> Sequence[Detection]:
         """Find cells in `field` [H, W]; best first, none for a blank field."""
@@ -147,7 +153,10 @@ class Denoised:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring."""
+    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring.
+
+    One that changes nothing on purpose says so with an attribute ``passes_through = True``.
+    """
 
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts, reference stain (dsDNA) first."""
@@ -221,6 +230,54 @@ class Quantifier(Protocol):
         """Measure `stains` [..., C, H, W], >= 0, background removed, counts (or any linear unit all channels share).
 
         `channels` names the C channels. Every value has the shape [...].
+        """
+
+
+# --------------------------------------------------------------------------------------------------- regressors
+
+
+class FittedRegressor(Protocol):
+    """What a regressor has learnt."""
+
+    def predict(self, brightfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Predict the quantity of each of `brightfield` [N, P, H, W], counts: [N], finite, in the unit learnt.
+
+        A cell's value does not depend on the cells beside it, and N may be 0.
+        """
+
+
+@runtime_checkable
+class Regressor(Protocol):
+    """Learns a quantity directly from brightfield, without stains: what virtual staining has to beat.
+
+    `fit` is called once per set of training donors by ``vsf evaluate`` and ``vsf run``, with patches that all have the
+    same size, whole in memory. What it gives is used in the same process and never written to disk.
+
+    Examples
+    --------
+    A regressor that looks at nothing: the median of the training cells.
+
+    >>> import numpy as np
+    >>> class Constant:
+    ...     def fit(self, brightfield, values, donors, seed):
+    ...         self.median = np.median(values)
+    ...         return self
+    ...     def predict(self, brightfield):
+    ...         return np.full(len(brightfield), self.median)
+    """
+
+    def fit(
+        self,
+        brightfield: npt.NDArray[np.float32],
+        values: npt.NDArray[np.float64],
+        donors: Sequence[str],
+        seed: int,
+    ) -> FittedRegressor:
+        """Learn `values` [N], finite and of any unit and scale, from `brightfield` [N, P, H, W], counts.
+
+        `donors` [N] says whose cell each is, for whoever wants to weigh donors or to hold some out. The same input
+        and `seed` give the same predictions on the same machine, and the random generators of NumPy and torch are
+        left as they were.
         """
 
 

@@ -23,9 +23,19 @@ from vsframework.plugins import registry
 
 if TYPE_CHECKING:
     from vsframework.dataset import PatchDataset
+    from vsframework.training.distillation import Teaching
 
 DATASET_SECTIONS = ("data", "patches", "registrar", "alignment", "detector", "denoiser", "quantifier")
-TRAINING_SECTIONS = ("split", "generator", "training", "augmentation", "validation", "objective", "weak")
+TRAINING_SECTIONS = (
+    "split",
+    "generator",
+    "training",
+    "augmentation",
+    "validation",
+    "objective",
+    "weak",
+    "distillation",
+)
 
 
 @dataclass(frozen=True)
@@ -74,7 +84,7 @@ class Run:
     @property
     def stages(self) -> list[Stage]:
         """Every stage, in order."""
-        from vsframework import dataset, evaluation, training
+        from vsframework import dataset, evaluation, training, trust
         from vsframework.dataset import PatchDataset
         from vsframework.evaluation.report import write_report
         from vsframework.inference import Stainer
@@ -97,7 +107,15 @@ class Run:
                 "train",
                 f"checkpoints/{FINAL}",
                 self._training_key,
-                lambda: training.train(self.experiment, open_dataset(), self.path, self._weak_dataset()),
+                lambda: training.train(
+                    self.experiment, open_dataset(), self.path, self._weak_dataset(), self._teaching()
+                ),
+            ),
+            Stage(
+                "calibrate",
+                trust.NAME,
+                self._calibration_key,
+                lambda: trust.calibrate(open_dataset(), self.path, Stainer.load(self.path)),
             ),
             Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
             Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
@@ -116,11 +134,13 @@ class Run:
     def _training_key(self) -> dict[str, Any]:
         info = json.loads((self.dataset_path / "dataset.json").read_text(encoding="utf-8"))
         weak = self._weak_dataset()
-        measured_by = ("quantifier",) if self.experiment.objective.lambda_quantity else ()
+        teaching = self._teaching()
+        measured_by = ("quantifier",) if self.experiment.measures_in_training else ()
         return {
             "sections": self._sections((*TRAINING_SECTIONS, *measured_by)),
             "dataset": info["hash"],
             "weak": weak.info["hash"] if weak else None,
+            "teaching": teaching.hashes if teaching else [],
             "software": self._software("generator"),
         }
 
@@ -129,11 +149,26 @@ class Run:
 
         return open_weak_dataset(self.experiment, self.folder)
 
-    def _evaluation_key(self) -> dict[str, Any]:
+    def _teaching(self) -> Teaching | None:
+        from vsframework.training.distillation import open_teaching
+
+        return open_teaching(self.experiment, self.folder)
+
+    def _calibration_key(self) -> dict[str, Any]:
         from vsframework.training.checkpoints import FINAL
 
         weights = hashlib.sha256((self.path / "checkpoints" / FINAL).read_bytes()).hexdigest()
-        return {**self._training_key(), "weights": weights, "quantifier": self._sections(("quantifier",))}
+        plugins = [registry().find("gate", gate.name).plugin for gate in self.experiment.trust.gates]
+        return {
+            **self._training_key(),
+            "weights": weights,
+            "measured": self._sections(("quantifier", "trust")),
+            "gates": {plugin.distribution: plugin.version for plugin in plugins},
+        }
+
+    def _evaluation_key(self) -> dict[str, Any]:
+        table = hashlib.sha256((self.path / "trust.json").read_bytes()).hexdigest()
+        return {**self._calibration_key(), "trust": table}
 
     def _sections(self, names: tuple[str, ...]) -> dict[str, Any]:
         tables = self.experiment.tables()
@@ -219,6 +254,11 @@ def check_components(experiment: Experiment) -> None:
                 registry().find(kind, selection.name).component.parse(selection.params)
             except UsageError as error:
                 raise UsageError(f"[{section}] {error}") from error
+    for gate in experiment.trust.gates:
+        try:
+            registry().find("gate", gate.name).component.parse(gate.params)
+        except UsageError as error:
+            raise UsageError(f"[trust] {error}") from error
 
 
 def machine() -> dict[str, Any]:

@@ -38,6 +38,8 @@ KINDS: dict[str, str] = {
     "denoiser": "vsf_denoisers",
     "generator": "vsf_generators",
     "quantifier": "vsf_quantifiers",
+    "regressor": "vsf_regressors",
+    "gate": "vsf_gates",
     "export-target": "vsf_export_targets",
 }
 """The kinds of component and the hook that collects each."""

@@ -20,6 +20,8 @@ from vsf_export.targets.onnx_params import PRECISIONS
               help="fp32 always comes along (repeatable).  [default: fp32 and fp16]")  # fmt: skip
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE",
               help="A parameter of the targets, see 'vsf plugins show export-target onnx' (repeatable).")  # fmt: skip
+@click.option("--sign", type=click.Path(path_type=Path, dir_okay=False), metavar="KEY",
+              help="Sign the bundle with this Ed25519 private key (PEM).")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for scripts.")
 def command(
     run: Path,
@@ -27,6 +29,7 @@ def command(
     targets: tuple[str, ...],
     precisions: tuple[str, ...],
     settings: tuple[str, ...],
+    sign: Path | None,
     as_json: bool,
 ) -> None:
     """Compile the trained generators of RUN for the machine beside the microscope.
@@ -43,10 +46,16 @@ def command(
     chosen = choose_targets(targets, precisions, settings, out)  # first: a wrong name should not wait for torch
 
     from vsf_export.exporting import export_run
+    from vsf_export.signing import check_signing_key, sign_bundles
     from vsframework.progress import working
+
+    if sign:
+        check_signing_key(sign)
 
     with working("Exporting, and comparing every graph with torch"):
         exported = export_run(run, chosen, out)
+        if sign:
+            sign_bundles([path for item in exported for path in item.files ], sign)
     if as_json:
         document = [
             {

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 from torch import nn
 
+from vsf_export.model_card import card_facts
 from vsframework.dataset.store import PatchDataset
 from vsframework.evaluation.runs import dataset_path, require_run
 from vsframework.inference import Stainer
@@ -78,6 +79,8 @@ def load_run(run: Path) -> TrainedRun:
             "denoiser": experiment.denoiser.table(),
             "trained_with": info["versions"],
             "epochs": info["epochs"],
+            "held_out": list(experiment.split.held_out),
+            **card_facts(run, dataset),
         },
     )
     return TrainedRun(generators=stainer.generators(), spec=spec)
@@ -86,7 +89,7 @@ def load_run(run: Path) -> TrainedRun:
 def reference_patches(
     dataset: PatchDataset, held_out: Sequence[str]
 ) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
-    """Pick brightfield patches [N, 1, H, W], counts, and their cells: spread over the held-out donors, or all."""
+    """Pick brightfield patches [N, P, H, W], counts, and their cells: spread over the held-out donors, or all."""
     cells = dataset.accepted()
     unseen = cells[cells["donor"].isin(list(held_out))]
     return _spread(dataset, unseen if len(unseen) else cells, REFERENCE_CELLS)

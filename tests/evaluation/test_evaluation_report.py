@@ -87,8 +87,8 @@ def test_ids_are_unique_and_every_reference_inside_the_page_is_met(report: str) 
 
 def test_the_report_shows_every_part(report: str) -> None:
     page = Page(report)
-    # errors, scatter, two histograms, one training curve
-    assert page.tags.count("svg") == 5
+    # errors, scatter, Bland-Altman, calibration, two histograms, one training curve
+    assert page.tags.count("svg") == 7
     # best, median and worst: brightfield and three pictures of two stains each
     assert page.tags.count("img") == 3 * (1 + 3 * 2)
     for part in ("held out", "trained on", "Simulated data", "only N inliers, N are needed", "test_donors"):

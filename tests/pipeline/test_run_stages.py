@@ -16,7 +16,7 @@ from vsframework.dataset import PatchDataset
 from vsframework.errors import VsfError
 from vsframework.pipeline import Run, remove_run
 
-STAGES = ("dataset", "train", "evaluate", "report")
+STAGES = ("dataset", "train", "calibrate", "evaluate", "report")
 
 
 @pytest.fixture(scope="module")

@@ -55,7 +55,7 @@ def generated_packages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory, generated_packages: dict[str, Path]) -> FreshEnvironment:
-    """An environment with one good, four bad and six freshly generated plugins."""
+    """An environment with one good, four bad and seven freshly generated plugins."""
     root = tmp_path_factory.mktemp("lab") / "environment"
     venv.create(root, symlinks=True)
     packages = next(root.glob("lib/python*/site-packages"))

@@ -41,6 +41,13 @@ class Idle:
         )
 
 
+class Pretender(Idle):
+    passes_through = True
+
+    def denoise(self, stains):
+        return super().denoise(stains // 2)
+
+
 class Forgetful(Params):
     width: int = 3
     depth: int = Field(3, description="Unbounded.")
@@ -70,6 +77,27 @@ class BatchDependent:
         return generator
 
 
+class Averaging(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        x = nn.functional.dropout(self.layer(x), 0.5, training=self.training)
+        return torch.tanh(x - x.mean((2, 3), keepdim=True))
+
+
+class WholeImage:
+    stride = 1
+
+    def networks(self, in_channels, out_channels, image_size):
+        generator = Averaging(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+        return Networks(generator=generator, discriminator=None)
+
+    def deploy(self, generator):
+        return __import__("copy").deepcopy(generator).eval()
+
+
 class NumpyOnly:
     quantities = (Quantity(name="ratio", unit="1", description="A ratio."),)
 
@@ -78,6 +106,17 @@ class NumpyOnly:
         if total.max() == 0:
             return {"ratio": total * 0}
         return {"ratio": stains[..., 1, :, :].sum(axis=(-2, -1)) / total}
+
+
+class Stubborn:
+    def fit(self, brightfield, values, donors, seed):
+        torch.manual_seed(seed)
+        self.offset = values.mean()
+        return self
+
+    def predict(self, brightfield):
+        means = brightfield.mean(axis=(1, 2, 3), dtype=np.float64)
+        return self.offset + means - means.mean()
 
 
 class Litterer:
@@ -89,6 +128,10 @@ class Litterer:
 
 class TestInPlace(DenoiserContract):
     component = under_test(InPlace)
+
+
+class TestPretender(DenoiserContract):
+    component = under_test(Pretender)
 
 
 class TestForgetful(DenoiserContract):
@@ -107,8 +150,16 @@ class TestBatchDependent(GeneratorContract):
     component = under_test(BatchDependent)
 
 
+class TestWholeImage(GeneratorContract):
+    component = under_test(WholeImage)
+
+
 class TestNumpyOnly(QuantifierContract):
     component = under_test(NumpyOnly)
+
+
+class TestStubborn(RegressorContract):
+    component = under_test(Stubborn)
 
 
 class TestLitterer(ExportTargetContract):
@@ -129,6 +180,7 @@ class TestWrongKind(DetectorContract):
 
 MISTAKES = {
     "InPlace::test_is_deterministic_and_leaves_the_patch_unchanged": "denoise() changed its input: work on a copy",
+    "Pretender::test_removes_the_background_and_keeps_the_cell": "passes_through is True, but the stains are not the",
     "Forgetful::test_removes_the_background_and_keeps_the_cell": "more than half of the background is still there",
     "Forgetful::test_every_parameter_is_described": "parameter 'width': give it Field(description='...')",
     "Believer::test_recovers_a_known_shift": "px off on average",
@@ -140,8 +192,14 @@ MISTAKES = {
     "BatchDependent::test_deployed_output_is_not_random": "deploy() is random: is dropout still on?",
     "BatchDependent::test_refuses_a_size_that_does_not_fit": "DID NOT RAISE",
     "BatchDependent::test_deploy_leaves_the_trained_generator_as_it_was": "deploy() changed",
+    "WholeImage::test_what_is_trained_in_deploy_mode_is_what_is_deployed": "the generator is still random",
+    "WholeImage::test_trained_in_deploy_mode_a_stain_depends_on_nothing_far_away": "px away, so a cell's DFI",
     "NumpyOnly::test_never_decides_by_the_value_of_a_pixel": "cannot be traced into an exported graph",
     "NumpyOnly::test_finds_its_channels_by_name": "ratio goes by position, not by name",
+    "Stubborn::test_learns_what_can_be_seen": "its error on unseen cells is",
+    "Stubborn::test_gives_one_value_per_patch": "a cell's value needs its batch",
+    "Stubborn::test_leaves_its_input_and_the_random_generators_as_they_were": "fit() reseeds torch",
+    "Stubborn::test_fitting_again_leaves_the_first_as_it_was": "return a new object",
     "Litterer::test_writes_its_files_and_their_parity": "export() recorded no parity",
     "Litterer::test_leaves_nothing_where_it_fails": "a failed export() left exported",
     "Nameless::test_is_described_in_one_line": "set name = '...' in TestNameless",
@@ -173,4 +231,6 @@ def test_a_mistake_is_caught_and_explained(told: dict[str, list[str]], check: st
 def test_only_what_is_wrong_fails(told: dict[str, list[str]]) -> None:
     assert told["InPlace::test_builds_with_its_defaults"] == []
     assert told["BatchDependent::test_the_seed_decides_the_weights"] == []
+    assert told["WholeImage::test_deployed_output_is_not_random"] == []
+    assert told["Stubborn::test_the_seed_decides"] == []
     assert told["NumpyOnly::test_leaves_the_stains_unchanged"] == []

@@ -13,6 +13,7 @@ import vsframework
 from vsframework.errors import VsfError
 
 VERBS = {
+    "calibrate": "Learn when a trained run can be trusted: gates, intervals, abstention.",
     "dataset": "Turn raw fields into aligned, denoised patches.",
     "demo": "Simulate six donors, train small, and write a report: the whole path in minutes.",
     "evaluate": "Measure how far virtual stains can be trusted, beside the constant baseline.",

@@ -1,4 +1,4 @@
-"""``vsf dataset``: build a dataset, say what is in it, draw it."""
+"""``vsf dataset``: build a dataset, say what is in it, draw it, weigh its background."""
 
 from __future__ import annotations
 
@@ -52,6 +52,61 @@ def montage(folder: Path, out: Path | None, count: int, seed: int) -> None:
 
     path = write_montage(open_dataset(folder), out or folder / "montage.png", count, seed)
     click.echo(f"Montage: {path}")
+
+
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="DENOISER",
+    help="Compare with this denoiser (repeatable) [all that are installed].",
+)
+@click.option(
+    "--csv",
+    "csv_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write background_cells.csv and background_levels.csv into this folder.",
+)
+@json_option
+def background(folder: Path, rules: tuple[str, ...], csv_folder: Path | None, as_json: bool) -> None:
+    """Weigh the background of every cell: its level by each denoiser, how sure it is, what a count does to the DFI.
+
+    FOLDER is a dataset or a run. The first denoiser is the one that made the dataset.
+    """
+    from vsframework.dataset.background import background_ledger
+
+    ledger = background_ledger(open_dataset(folder), rules)
+    if csv_folder:
+        ledger.write(csv_folder)
+    if as_json:
+        echo_json(ledger.tables())
+        return
+    summary, stains = ledger.summary(), ledger.stains
+    click.echo(f"{summary['cells']} cells; medians, levels in counts")
+    click.echo(f"{'denoiser':<24}" + "".join(f"{stain:>10}" for stain in stains))
+    for rule, levels in summary["median_level"].items():
+        mark = " (used)" if rule == ledger.used else ""
+        click.echo(f"{rule + mark:<24}" + "".join(_decimals(levels[stain], 10, 3) for stain in stains))
+    for what, label in (("standard_error", "standard error"), ("spread", "spread between rules")):
+        values = (summary["median"][f"{what}_{stain}"] for stain in stains)
+        click.echo(f"{label:<24}" + "".join(_decimals(value, 10, 3) for value in values))
+    values = (summary["median"][f"per_count_{stain}"] for stain in stains)
+    click.echo(f"{ledger.quantity + ' per count':<24}" + "".join(_decimals(value, 10, 4) for value in values))
+    click.echo(
+        f"{ledger.quantity}: standard error from the background"
+        f"{_decimals(summary['median']['uncertainty'], 8, 4)}, between the denoisers"
+        f"{_decimals(summary['median_range_between_rules'], 8, 4)}"
+    )
+    for rule, count in summary["refused"].items():
+        click.echo(f"{rule} gave no level for {count} cells; --json says why")
+    if csv_folder:
+        click.echo(f"Tables: {csv_folder / 'background_cells.csv'} and background_levels.csv")
+
+
+def _decimals(value: float | None, width: int, places: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:>{width}.{places}f}"
 
 
 def open_dataset(folder: Path) -> PatchDataset:

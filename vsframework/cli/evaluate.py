@@ -49,11 +49,14 @@ def _evaluate_run(run: Path, device: str, as_json: bool) -> None:
 
 def describe(evaluation: Evaluation) -> str:
     """Write an evaluation for the terminal: the donor table of the value of interest, and what it means."""
+    from vsframework.evaluation.trust_wording import trust_sentences
     from vsframework.evaluation.wording import SIMULATED, cautions, headline, uncertainty, with_unit
 
     quantity = evaluation.quantities[0]
     title = f"{with_unit(quantity.name, quantity.unit)} of virtual stains against true stains, per donor"
     parts = [title, "", _donor_lines(quantity), "", headline(evaluation, quantity), uncertainty(quantity)]
+    if evaluation.trust and evaluation.trust.quantities:
+        parts += ["", *trust_sentences(evaluation.trust, evaluation.trust.quantities[0])]
     notes = [*([SIMULATED] if evaluation.simulated else []), *cautions(evaluation, quantity)]
     return "\n".join(parts + [f"Note: {sentence}" for sentence in notes])
 

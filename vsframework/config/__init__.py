@@ -9,15 +9,18 @@ from vsframework.config.files import load_experiment, parse_experiment, write_ex
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
+    DistillationSection,
     ObjectiveSection,
     TrainingSection,
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 __all__ = [
     "AugmentationSection",
     "DataSection",
+    "DistillationSection",
     "Experiment",
     "ObjectiveSection",
     "PatchesSection",
@@ -25,6 +28,7 @@ __all__ = [
     "Selection",
     "SplitSection",
     "TrainingSection",
+    "TrustSection",
     "ValidationSection",
     "WeakSection",
     "load_experiment",

@@ -10,11 +10,13 @@ from vsframework.config.data import DataSection, PatchesSection, SplitSection
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
+    DistillationSection,
     ObjectiveSection,
     TrainingSection,
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 
 class Experiment(Section):
@@ -39,6 +41,14 @@ class Experiment(Section):
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
+    distillation: DistillationSection = DistillationSection()
+    trust: TrustSection = TrustSection()
+
+    @property
+    def measures_in_training(self) -> bool:
+        """Whether the quantifier is a term of the objective."""
+        taught = self.distillation.lambda_quantity if self.distillation.teacher else 0.0
+        return bool(self.objective.lambda_quantity or taught)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Experiment:
@@ -54,9 +64,23 @@ class Experiment(Section):
                 "weak.dataset is trained on by the quantity term alone: "
                 "set objective.lambda_quantity above 0, or leave weak.dataset out"
             )
-        if not any(
+        distillation = self.distillation
+        if distillation.dataset and not distillation.teacher:
+            raise ValueError("distillation.dataset needs a teacher that stains it: set distillation.teacher")
+        if distillation.teacher and distillation.lambda_quantity and self.training.models != "joint":
+            raise ValueError(
+                "distillation.lambda_quantity needs all stains of a cell from one network: "
+                'set training.models = "joint", or lambda_quantity = 0'
+            )
+        if distillation.teacher and not (distillation.lambda_l1 or distillation.lambda_quantity):
+            raise ValueError(
+                "both weights in [distillation] are 0, so the teacher has nothing to say: set one above 0, or leave "
+                "the teacher out"
+            )
+        if not distillation.teacher and not any(
             (
                 objective.lambda_l1,
+                objective.lambda_l2,
                 objective.lambda_gan,
                 objective.lambda_ssim,
                 objective.lambda_gradient,

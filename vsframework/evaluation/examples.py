@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vsframework.atomic import atomic_path
+from vsframework.dataset.planes import middle_plane
 from vsframework.errors import UsageError
 from vsframework.evaluation.results import FOLDER
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One cell: which rule chose it, and its images in counts, brightfield [Y, X] and stains [C, Y, X]."""
+    """One cell and the rule that chose it; its images in counts: middle brightfield plane [Y, X], stains [C, Y, X]."""
 
     rule: str
     cell: str
@@ -60,7 +61,7 @@ def write_examples(run: Path, dataset: PatchDataset, stainer: Stains, chosen: di
             path,
             rule=np.array(list(chosen)),
             cell=np.array([str(ids[row]) for row in patches]),
-            brightfield=brightfield[:, 0],
+            brightfield=brightfield[:, middle_plane(brightfield.shape[1])],
             true=true,
             virtual=virtual,
         )

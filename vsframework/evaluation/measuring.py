@@ -21,8 +21,10 @@ from vsframework.evaluation.donors import constant_column, quantity_result, requ
 from vsframework.evaluation.examples import choose_examples, write_examples
 from vsframework.evaluation.histograms import PixelHistograms
 from vsframework.evaluation.results import FOLDER, Evaluation
+from vsframework.evaluation.trusting import judge_cells, trust_result
 from vsframework.interfaces import Quantifier
 from vsframework.progress import track
+from vsframework.trust import Judge
 
 if TYPE_CHECKING:
     from vsframework.dataset.store import PatchDataset
@@ -51,15 +53,16 @@ class Stains(Protocol):
         """What the weights say about themselves; ``dataset_hash`` is of the dataset they were trained on."""
 
     def stain(self, brightfield: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Give the stains [N, C, H, W], counts, of `brightfield` [N, 1, H, W], counts."""
+        """Give the stains [N, C, H, W], counts, of `brightfield` [N, P, H, W], counts."""
 
 
 def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
     """Stain every accepted patch of every donor, measure true and virtual stains, and write what comes out.
 
     Writes ``evaluation/cells.csv`` (per cell the quantities of the raw, the denoised = true and the virtual stains,
-    and the constant), ``donors.csv``, ``summary.json``, ``examples.npz`` and ``histograms.npz``, each whole or not at
-    all, the summary last.
+    and the constant; for a run with ``trust.json`` also whether it is answered, why not, and the intervals),
+    ``donors.csv``, ``summary.json``, ``examples.npz`` and ``histograms.npz``, each whole or not at all, the summary
+    last.
 
     Parameters
     ----------
@@ -86,6 +89,8 @@ def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
         require_finite(cells, f"true_{quantity.name}", quantity.name)
         constants = constant_column(cells, quantity.name, held_out)
         cells[f"constant_{quantity.name}"] = [constants[str(donor)] for donor in cells["donor"]]
+    judge = Judge.load(run)
+    cells = judge_cells(judge, dataset, cells, [quantity.name for quantity in quantities])
     unseen = cells[cells["donor"].isin(held_out)]
     result = Evaluation(
         experiment=stainer.experiment.name,
@@ -97,6 +102,7 @@ def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
         empty_true=int(unseen["true_empty"].sum()),
         empty_virtual=int(unseen["virtual_empty"].sum()),
         quantities=tuple(quantity_result(cells, quantity, held_out) for quantity in quantities),
+        trust=None if judge is None else trust_result(judge, cells, held_out),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=time.monotonic() - started,
         software={

@@ -93,6 +93,8 @@ def render(run: Path, evaluation: Evaluation, dataset: PatchDataset) -> str:
         rows=sorted(main.donors, key=lambda row: (not row.held_out, row.donor)),
         donor_figure=_inline(figures.donor_errors(main)),
         scatter=_inline(figures.scatter(cells, main)),
+        bland_altman=_inline(figures.bland_altman(cells, main)),
+        calibration=_inline(figures.calibration(cells, main)),
         histograms=[_inline(figures.pixel_histogram(histograms, channel)) for channel in range(len(histograms.stains))],
         denoising=_denoising(cells, main.name),
         curves=[_inline(curve) for curve in figures.training_curves(_metrics(run))],

@@ -12,6 +12,7 @@ from vsframework.atomic import write_text
 from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation.intervals import GainInterval
 from vsframework.evaluation.metrics import Agreement, Value
+from vsframework.evaluation.trusting import TrustResult
 
 FOLDER = "evaluation"
 """Folder of the results inside a run."""
@@ -76,7 +77,7 @@ class Evaluation(_Result):
     """Everything that ``vsf evaluate`` found out about a run; `quantities` has the value of interest first.
 
     `empty_true` and `empty_virtual` count cells of held-out donors whose stains hold no signal at all: whatever value
-    the quantifier gives those says nothing about DNA.
+    the quantifier gives those says nothing about DNA. `trust` is None for a run without ``trust.json``.
     """
 
     schema_version: Literal[1] = 1
@@ -92,6 +93,7 @@ class Evaluation(_Result):
     empty_true: int
     empty_virtual: int
     quantities: tuple[QuantityResult, ...]
+    trust: TrustResult | None = None
 
     def write(self, run: Path, cells: pd.DataFrame) -> None:
         """Write the tables and then the summary, which tells that all is there, into the run's evaluation folder."""

@@ -58,6 +58,11 @@ SAMPLES = {
         protocol="Quantifier",
         dependencies=("array-api-compat>=1.9",),
     ),
+    "regressor": _Sample(
+        summary="Ridge regression on the brightness of a coarse grid over the patch.",
+        protocol="Regressor",
+        dependencies=("numpy>=1.26",),
+    ),
     "export-target": _Sample(
         summary="Writes the weights of all generators to one safetensors file.",
         protocol="ExportTarget",

@@ -22,6 +22,7 @@ pytest.register_assert_rewrite(
     "vsframework.testing.denoiser_contract",
     "vsframework.testing.generator_contract",
     "vsframework.testing.quantifier_contract",
+    "vsframework.testing.regressor_contract",
     "vsframework.testing.export_target_contract",
 )
 
@@ -32,6 +33,7 @@ from vsframework.testing.export_target_contract import ExportTargetContract
 from vsframework.testing.generator_contract import GeneratorContract
 from vsframework.testing.quantifier_contract import QuantifierContract
 from vsframework.testing.registrar_contract import RegistrarContract
+from vsframework.testing.regressor_contract import RegressorContract
 
 __all__ = [
     "ComponentContract",
@@ -41,4 +43,5 @@ __all__ = [
     "GeneratorContract",
     "QuantifierContract",
     "RegistrarContract",
+    "RegressorContract",
 ]

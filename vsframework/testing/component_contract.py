@@ -89,3 +89,11 @@ class ComponentContract:
     def test_an_unknown_parameter_is_an_error(self, component: Component[Any]) -> None:
         with pytest.raises(UsageError, match="no-such-parameter"):
             component.create({"no-such-parameter": 1})
+
+
+def smallest_width(component: Component[Any]) -> Mapping[str, Any]:
+    """Give a parameter called ``width`` its lower bound: a contract of networks then takes seconds, not minutes."""
+    for parameter in describe_parameters(component.params):
+        if parameter.name == "width" and parameter.minimum is not None and not parameter.exclusive_minimum:
+            return {"width": int(parameter.minimum)}
+    return {}

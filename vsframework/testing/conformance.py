@@ -20,6 +20,7 @@ from vsframework.testing import (
     GeneratorContract,
     QuantifierContract,
     RegistrarContract,
+    RegressorContract,
 )
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "TestInstalledGenerator",
     "TestInstalledQuantifier",
     "TestInstalledRegistrar",
+    "TestInstalledRegressor",
     "pytest_generate_tests",
 ]
 
@@ -66,6 +68,10 @@ class TestInstalledGenerator(_Installed, GeneratorContract):
 
 class TestInstalledQuantifier(_Installed, QuantifierContract):
     """The quantifiers of this environment."""
+
+
+class TestInstalledRegressor(_Installed, RegressorContract):
+    """The regressors of this environment."""
 
 
 class TestInstalledExportTarget(_Installed, ExportTargetContract):

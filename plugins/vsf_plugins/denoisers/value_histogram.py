@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsframework.errors import VsfError
-from vsframework.interfaces import BoolArray, Denoised
+from vsframework.interfaces import BoolArray
 
 # Above this span of counts one bin per count costs more than sorting the pixels.
 LARGEST_SPAN = 1 << 20
@@ -63,18 +63,3 @@ def value_histogram(image: npt.NDArray[np.generic]) -> ValueHistogram:
         index -= first
     frequency = np.bincount(index.ravel(), minlength=last - first + 1)
     return ValueHistogram(np.arange(first, last + 1, dtype=np.int64), frequency, index)
-
-
-def without_background(
-    stains: npt.NDArray[np.generic], background: npt.NDArray[np.float64], mask: BoolArray
-) -> Denoised:
-    """Subtract `background` [C] from `stains` [C, H, W]; what falls below zero becomes zero."""
-    clean = np.subtract(stains, background.astype(np.float32)[:, None, None], dtype=np.float32)
-    np.maximum(clean, 0, out=clean)
-    return Denoised(stains=clean, background=background, mask=mask)
-
-
-def check_stack(stains: npt.NDArray[np.generic], denoiser: str) -> None:
-    """Raise a `VsfError` unless `stains` is [C, H, W] with at least one pixel."""
-    if stains.ndim != 3 or stains.size == 0:
-        raise VsfError(f"{denoiser} needs stains [C, H, W] with at least one pixel, not the shape {stains.shape}")

@@ -61,6 +61,13 @@ class Pix2PixParams(Params):
         le=1,
         description="Standard deviation of the normal distribution of initial weights (not in the paper; its lineage).",
     )
+    norm_scale_std: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Standard deviation of the initial scales of normalisation about 1 (not in the paper; 0 in its "
+        "lineage, 0.02 in junyanz's code).",
+    )
     deploy_statistics: Literal["image", "running"] = Field(
         "image",
         description="What batch normalisation uses when measuring and exporting: the statistics of each image (what "

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from array_api_compat import array_namespace, is_numpy_namespace
+from array_api_compat import array_namespace
 from pydantic import Field
 
+from vsf_plugins.quantifiers.sums import sum_dtype
 from vsframework.components import Component, Params
 from vsframework.errors import UsageError
 from vsframework.interfaces import Quantity
@@ -96,7 +97,7 @@ class Dfi:
                 "set quantifier.double_stranded and quantifier.single_stranded to two of them"
             )
         xp = array_namespace(stains)
-        stain = xp.astype(stains[..., list(channels).index(name), :, :], _sum_dtype(xp, stains.dtype))
+        stain = xp.astype(stains[..., list(channels).index(name), :, :], sum_dtype(xp, stains.dtype))
         if self.params.mode == "area":
             threshold = self.params.threshold
             if self.params.threshold_unit == "fraction":
@@ -114,12 +115,6 @@ def _share(part: Any, rest: Any) -> Any:
     # The inner `where` keeps the division, and so its gradient, away from 0 / 0; the outer one sets the value.
     quotient = part / xp.where(measurable, total, xp.ones_like(total))
     return xp.where(measurable, quotient, xp.zeros_like(quotient))
-
-
-def _sum_dtype(xp: Any, dtype: Any) -> Any:
-    if is_numpy_namespace(xp):
-        return xp.float64
-    return dtype if dtype in (xp.float32, xp.float64) else xp.float32
 
 
 COMPONENT = Component(

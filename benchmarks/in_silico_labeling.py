@@ -1,0 +1,305 @@
+"""13 phase-contrast planes to DAPI, MAP2 and NFH: how well, after how much training.
+
+``python benchmarks/in_silico_labeling.py`` prepares examples/in-silico-labeling from DATA, trains its
+experiment as ``vsf train`` does, trains a plain U-Net beside it on the same pixels, and prints the tables of
+docs/in-silico-labeling.md; ``--json benchmarks/results/in_silico_labeling.json`` and ``--picture
+docs/pictures/in_silico_labeling.png`` leave a record and its plot.
+
+Judged is Pearson's correlation per stain over all pixels of the part that is never trained on, stained as one image. It
+is computed from weights that were put aside during training, after it, and costs no training time. Time is CPU time
+of the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
+``--choose`` the test part is not touched: the last 128 columns of the training part are judged instead, which is how
+the recipe was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import os
+import runpy
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from _record import circumstances
+from vsframework.atomic import atomic_path, write_text
+from vsframework.config import DataSection, Experiment
+from vsframework.dataset import PatchDataset
+from vsframework.dataset.layouts import find_fields
+from vsframework.dataset.planes import read_planes
+from vsframework.images import read_image
+from vsframework.inference import Stainer
+from vsframework.pipeline import Run
+from vsframework.plugins import registry
+from vsframework.training.checkpoints import Checkpoints, training_identity
+from vsframework.training.finishing import describe_generator
+from vsframework.training.loop import Training
+from vsframework.training.state import TrainingState
+
+EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "in-silico-labeling"
+DATA = Path("../shared/data/in_silico_labeling")
+STRIP = 128
+CROP, BATCH = 128, 8
+FULL_SCALE = 65535.0
+TOLD = {"DAPI": 0.61, "MAP2": 0.76, "NFH": 0.56}
+"""What the recipe of the plain U-Net reached elsewhere, at its best step on the test part."""
+
+Image = npt.NDArray[np.float32]
+
+
+@dataclass
+class Clock:
+    """Weights put aside during a training, and when; what is done here does not count as training time."""
+
+    kept: list[dict[str, Any]] = field(default_factory=list)
+    cpu: float = 0.0
+    wall: float = 0.0
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time inside."""
+        cpu, wall = time.process_time(), time.perf_counter()
+        yield
+        self.cpu += time.process_time() - cpu
+        self.wall += time.perf_counter() - wall
+
+
+class NotedCheckpoints(Checkpoints):
+    """Checkpoints that put the weights which would stain now aside, with the time since the start of training."""
+
+    steps_per_epoch = 0
+
+    def begin(self, clock: Clock, steps_per_epoch: int) -> None:
+        """Note times on `clock`, from now on."""
+        self.clock, self.steps_per_epoch = clock, steps_per_epoch
+        self.cpu, self.wall = time.process_time(), time.perf_counter()
+
+    def save(self, state: TrainingState) -> None:
+        """Save as always (this counts as training time), then note."""
+        super().save(state)
+        cpu, wall = time.process_time() - self.cpu, time.perf_counter() - self.wall
+        network = copy.deepcopy(state.models[0].trained_generator)
+        step = state.position.epoch * self.steps_per_epoch
+        self.clock.kept.append({"step": step, "cpu_s": cpu, "wall_s": wall, "network": network})
+
+
+def train_ours(run: Run, dataset: PatchDataset) -> list[dict[str, Any]]:
+    """Train the example's experiment into its run folder: weights after every epoch."""
+    experiment = run.experiment
+    clock = Clock()
+    folder = run.path / "checkpoints"
+    identity = training_identity(experiment, dataset.info["hash"])
+    checkpoints = NotedCheckpoints(folder, identity, describe_generator(experiment))
+    patches = len(dataset.accepted(exclude=experiment.split.held_out))
+    checkpoints.begin(clock, -(-patches // experiment.training.batch_size))
+    training = Training(experiment, dataset, None, run.path, checkpoints)
+    training.resume()
+    training.go_on()
+    training.finish()
+    architecture = registry().create("generator", experiment.generator.name, experiment.generator.params)
+    for note in clock.kept:
+        note["network"] = architecture.deploy(note["network"])
+    return clock.kept
+
+
+class PlainUNet(nn.Module):
+    """The reference: 24 filters at full resolution, three halvings, GroupNorm and ReLU after every convolution."""
+
+    def __init__(self, planes: int, stains: int, width: int = 24, depth: int = 3) -> None:
+        super().__init__()
+        widths = [width * 2**level for level in range(depth + 1)]
+        self.encoder = nn.ModuleList(_twice(before, after) for before, after in pairwise([planes, *widths]))
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * finer, finer, 2, stride=2) for finer in widths[:-1])
+        self.decoder = nn.ModuleList(_twice(2 * finer, finer) for finer in widths[:-1])
+        self.head = nn.Conv2d(width, stains, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Take [N, planes, H, W] to [N, stains, H, W]."""
+        skips: list[torch.Tensor] = []
+        for level, blocks in enumerate(self.encoder):
+            x = blocks(nn.functional.max_pool2d(x, 2) if level else x)
+            skips.append(x)
+        skips.pop()
+        for up, blocks in zip(reversed(self.up), reversed(self.decoder), strict=True):
+            x = blocks(torch.cat([up(x), skips.pop()], dim=1))
+        stains: torch.Tensor = self.head(x)
+        return stains
+
+
+def _twice(inputs: int, outputs: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for count in (inputs, outputs):
+        layers += [nn.Conv2d(count, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.ReLU()]
+    return nn.Sequential(*layers)
+
+
+def train_plain(brightfield: Image, stains: Image, steps: int, every: int) -> list[dict[str, Any]]:
+    """Train the reference on random crops of the training part: L1, Adam at 1e-3, nothing else."""
+    torch.manual_seed(0)
+    random = np.random.default_rng(0)
+    network = PlainUNet(len(brightfield), len(stains))
+    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
+    pair = torch.from_numpy(np.concatenate([brightfield, stains]) * (2 / FULL_SCALE) - 1)
+    clock = Clock()
+    for step in range(1, steps + 1):
+        with clock.running():
+            corners = [[int(random.integers(side - CROP + 1)) for side in pair.shape[1:]] for _ in range(BATCH)]
+            batch = torch.stack([pair[:, y : y + CROP, x : x + CROP] for y, x in corners])
+            output = network(batch[:, : len(brightfield)])
+            optimiser.zero_grad()
+            loss = nn.functional.l1_loss(output, batch[:, len(brightfield) :])
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+        if step % every == 0 or step == steps:
+            note = {"step": step, "cpu_s": clock.cpu, "wall_s": clock.wall, "network": copy.deepcopy(network).eval()}
+            clock.kept.append(note)
+    return clock.kept
+
+
+def read_part(data: DataSection, fields: Path, donor: str) -> tuple[Image, Image]:
+    """Read a part as the dataset does: brightfield [P, H, W] and stains [C, H, W], counts."""
+    found = next(found for found in find_fields(data, fields) if found.donor == donor)
+    planes, _ = read_planes(data, found.brightfield)
+    stains = np.concatenate([read_image(path).pixels for path in found.stains.values()])
+    return planes.astype(np.float32), stains.astype(np.float32)
+
+
+def pearson(virtual: Image, true: Image, names: tuple[str, ...]) -> dict[str, float]:
+    """Correlate every stain over all its pixels."""
+    pairs = zip(names, virtual, true, strict=True)
+    return {name: float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) for name, one, other in pairs}
+
+
+def curve(kept: list[dict[str, Any]], brightfield: Image, true: Image, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Stain the whole part with all weights that were kept."""
+    images = torch.from_numpy(brightfield * (2 / FULL_SCALE) - 1)[None]
+    points = []
+    for note in kept:
+        with torch.inference_mode():
+            virtual = note["network"](images)[0].numpy()
+        times = {name: round(note[name], 1) for name in ("cpu_s", "wall_s")}
+        points.append({"step": note["step"], **times, "pearson": pearson(virtual, true, names)})
+    return points
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Prepare, train both, judge both."""
+    load = os.getloadavg()[0]
+    strip = STRIP if arguments.choose else 0
+    judged = "strip" if arguments.choose else "right"
+    runpy.run_path(str(EXAMPLE / "prepare.py"))["prepare"](arguments.data, folder / "fields", strip)
+    (folder / "experiment.toml").write_text((EXAMPLE / "experiment.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    held_out = ('split.test_donors=["strip", "right"]',) if arguments.choose else ()
+    run = Run(folder / "experiment.toml", (*held_out, "training.accelerator=cpu", *arguments.override))
+    began = time.process_time()
+    run.go(until="dataset", tell=lambda line: None)
+    dataset = PatchDataset.open(run.dataset_path)
+    building = time.process_time() - began
+    names = dataset.stains
+    brightfield, true = read_part(run.experiment.data, folder / "fields", judged)
+    ours = curve(train_ours(run, dataset), brightfield, true, names)
+    final = pearson(Stainer.load(run.path).stain(brightfield[None])[0], true, names)
+    print(f"vsf train: {_words(final)} after {ours[-1]['cpu_s']:.0f} s", flush=True)
+    plain: list[dict[str, Any]] = []
+    if arguments.plain_steps:
+        seen = read_part(run.experiment.data, folder / "fields", "left")
+        plain = curve(train_plain(*seen, arguments.plain_steps, arguments.plain_every), brightfield, true, names)
+    return {
+        "benchmark": "in_silico_labeling",
+        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image",
+        "threads": torch.get_num_threads(),
+        "dataset": {"hash": dataset.info["hash"], "patches": len(dataset.accepted()), "building_cpu_s": building},
+        "experiment": _recipe(run.experiment),
+        **circumstances(("torch", "numpy"), load),
+        "told": TOLD,
+        "result": {"final": final, "vsf train": ours, "plain U-Net": plain},
+    }
+
+
+def _recipe(experiment: Experiment) -> dict[str, Any]:
+    tables = experiment.tables()
+    return {name: tables[name] for name in ("generator", "training", "augmentation", "objective", "detector")}
+
+
+def _words(values: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+
+
+def best_mean(points: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give the point with the highest mean over the stains: chosen on the judged part, in favour of what it is for."""
+    return max(points, key=lambda point: sum(point["pearson"].values()))
+
+
+def show(record: dict[str, Any]) -> None:
+    """Print the tables of docs/in-silico-labeling.md."""
+    names = list(record["told"])
+    print("| training | step | CPU s | " + " | ".join(names) + " |")
+    print("|---|---|---|" + "---|" * len(names))
+    for kind in ("vsf train", "plain U-Net"):
+        for point in record["result"][kind]:
+            values = " | ".join(f"{point['pearson'][name]:.3f}" for name in names)
+            print(f"| {kind} | {point['step']} | {point['cpu_s']:.0f} | {values} |")
+
+
+def draw(record: dict[str, Any], path: Path) -> None:
+    """Plot correlation over training time."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    axes = figure.subplots(1, len(record["told"]), sharey=True)
+    for axis, (stain, told) in zip(axes, record["told"].items(), strict=True):
+        for kind, colour in (("vsf train", "#2f81d0"), ("plain U-Net", "#8b95a1")):
+            points = record["result"][kind]
+            times = [point["cpu_s"] for point in points]
+            axis.plot(times, [point["pearson"][stain] for point in points], "o-", color=colour, label=kind, ms=3)
+        axis.axhline(told, color="#d98a00", lw=1, ls="--", label="best reported for the plain U-Net")
+        axis.set(title=stain, xlabel="training time (CPU s)", ylim=(0, 1))
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("Pearson's r, test part")
+    axes[-1].legend(frameon=False, fontsize=8, loc="lower right")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?", default=DATA, help=f"folder of the 16 PNG files (default {DATA})")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here too")
+    parser.add_argument("--picture", type=Path, metavar="PATH", help="plot the curves here")
+    parser.add_argument("--folder", type=Path, help="work here and leave everything (default: a temporary folder)")
+    parser.add_argument("--choose", action="store_true", help="judge a strip of the training part, not the test part")
+    parser.add_argument(
+        "--plain-steps", type=int, default=400, help="of the plain U-Net (default 400; 0: leave it out)"
+    )
+    parser.add_argument("--plain-every", type=int, default=50, help="steps between its points (default 50)")
+    parser.add_argument("--override", action="append", default=[], metavar="KEY=VALUE", help="change the experiment")
+    parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: as torch chooses)")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        record = measure(arguments, folder)
+    if arguments.json:
+        write_text(arguments.json, json.dumps(record, indent=2) + "\n")
+    if arguments.picture:
+        draw(record, arguments.picture)
+    show(record)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Numbers straight from brightfield, without stains (the original study's approach)."""
