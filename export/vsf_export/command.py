@@ -55,7 +55,7 @@ def command(
     with working("Exporting, and comparing every graph with torch"):
         exported = export_run(run, chosen, out)
         if sign:
-            sign_bundles([path for item in exported for path in item.files ], sign)
+            sign_bundles([path for item in exported for path in item.files], sign)
     if as_json:
         document = [
             {

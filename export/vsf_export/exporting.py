@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_TARGETS = ("onnx", "openvino", "tensorrt")
 """Without ``--target``: the bundle, and for this machine's own runtimes what they load."""
 BUNDLE = "model.vsf"
+FILES = {"bioimageio": "model.bioimageio.zip"}
+"""Targets that write one file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,10 +125,10 @@ def graph_params(params: GraphParams) -> GraphParams:
 
 
 def _place(run: Path, target: Chosen, targets: Sequence[Chosen], out: Path | None) -> Path:
-    is_bundle = target.name.rpartition(":")[2] == "onnx"
-    if out is not None and (len(targets) == 1 or is_bundle):
+    name = target.name.rpartition(":")[2]
+    if out is not None and (len(targets) == 1 or name == "onnx"):
         return out
-    return run / BUNDLE if is_bundle else run / "export" / target.name.rpartition(":")[2]
+    return run / BUNDLE if name == "onnx" else run / "export" / FILES.get(name, name)
 
 
 def _fitting(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
