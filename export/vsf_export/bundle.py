@@ -6,16 +6,18 @@ import hashlib
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from vsf_edge.bundle import REFERENCE_INPUT, reference_output
+from vsf_edge.bundle import REFERENCE_INPUT, open_bundle, reference_output
+from vsf_edge.errors import EdgeError
 from vsf_edge.manifest import FORMAT, MANIFEST_NAME, SCHEMA_VERSION
 from vsf_export.model_card import model_card
+from vsframework import VsfError
 from vsframework.atomic import atomic_path
 
 INTENDED_USE = "research use only"
@@ -57,6 +59,32 @@ def write_bundle(path: Path, manifest: Mapping[str, Any], files: Mapping[str, by
     }
     text = json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
     write_zip(path, {MANIFEST_NAME: text.encode("utf-8"), **files})
+
+
+def add_trust(files: Sequence[Path], run: Path) -> None:
+    """Put the trust table of `run` (``trust.json``, from ``vsf calibrate``), where there is one, into its bundles.
+
+    Raises
+    ------
+    VsfError
+        When the table cannot be read, or a bundle is not whole.
+    """
+    table = run / TRUST_NAME
+    if not table.is_file():
+        return
+    try:
+        content = table.read_bytes()
+        for path in files:
+            if path.suffix == ".vsf":
+                with open_bundle(path) as bundle:
+                    manifest = dict(bundle.manifest.document)
+                    known = {name: bundle.read(name) for name in bundle.manifest.files}
+                del manifest["documents"]  # listed anew
+                write_bundle(path, manifest, {**known, TRUST_NAME: content})
+    except OSError as error:
+        raise VsfError(f"{table} cannot be read ({error.strerror or error}): run 'vsf calibrate' again") from error
+    except EdgeError as error:
+        raise VsfError(str(error)) from error
 
 
 def write_zip(path: Path, files: Mapping[str, bytes]) -> None:

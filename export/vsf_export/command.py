@@ -45,17 +45,19 @@ def command(
 
     chosen = choose_targets(targets, precisions, settings, out)  # first: a wrong name should not wait for torch
 
+    from vsf_export.bundle import add_trust
     from vsf_export.exporting import export_run
     from vsf_export.signing import check_signing_key, sign_bundles
     from vsframework.progress import working
 
     if sign:
         check_signing_key(sign)
-
     with working("Exporting, and comparing every graph with torch"):
         exported = export_run(run, chosen, out)
+        files = [path for item in exported for path in item.files]
+        add_trust(files, run)
         if sign:
-            sign_bundles([path for item in exported for path in item.files], sign)
+            sign_bundles(files, sign)
     if as_json:
         document = [
             {
