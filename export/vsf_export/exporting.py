@@ -41,11 +41,16 @@ class Exported:
     skipped: str = ""
 
     def lines(self) -> list[str]:
-        """Give it in words: one line per file or one with the reason, then the largest drifts."""
+        """Give it in words: one line per file or one with the reason, then how far the value of interest drifts."""
         if self.skipped:
             return [f"Skipped {self.target}: {self.skipped}"]
-        shown = [name for name in self.parity if name.endswith(("_max_abs", "_max_drift"))]
-        return [*(f"Wrote {path}" for path in self.files), *(f"  {name}: {self.parity[name]:g}" for name in shown)]
+        lines, told = [f"Wrote {path}" for path in self.files], set()
+        for name, value in self.parity.items():  # the quantifier's first value comes first
+            graph = name.rpartition(".")[0]
+            if name.endswith("_max_abs") and graph not in told:
+                told.add(graph)
+                lines.append(f"  {name}: {value:g}")
+        return lines
 
 
 def choose_targets(
