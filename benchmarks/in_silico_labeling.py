@@ -5,8 +5,9 @@ experiment as ``vsf train`` does, trains a plain U-Net beside it on the same pix
 docs/in-silico-labeling.md; ``--json benchmarks/results/in_silico_labeling.json`` and ``--picture
 docs/pictures/in_silico_labeling.png`` leave a record and its plot.
 
-Judged is Pearson's correlation per stain over all pixels of the part that is never trained on, stained as one image. It
-is computed from weights that were put aside during training, after it, and costs no training time. Time is CPU time
+Judged is Pearson's correlation per stain over all pixels of the part that is never trained on. The curves stain it as
+one image, in one pass of the network, with weights that were put aside during training (it costs no training time);
+``final`` is what ``vsf stain`` gives for it, which works in blended tiles of the size of a patch. Time is CPU time
 of the process, since a shared machine makes the clock on the wall a matter of luck; that is in the record too. With
 ``--choose`` the test part is not touched: the last 128 columns of the training part are judged instead, which is how
 the recipe was chosen.
@@ -21,18 +22,14 @@ import os
 import runpy
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import nn
 
+from _plain_unet import train_plain
 from _record import circumstances
 from vsframework.atomic import atomic_path, write_text
 from vsframework.config import DataSection, Experiment
@@ -51,7 +48,6 @@ from vsframework.training.state import TrainingState
 EXAMPLE = Path(__file__).resolve().parents[1] / "examples" / "in-silico-labeling"
 DATA = Path("../shared/data/in_silico_labeling")
 STRIP = 128
-CROP, BATCH = 128, 8
 FULL_SCALE = 65535.0
 TOLD = {"DAPI": 0.61, "MAP2": 0.76, "NFH": 0.56}
 """What the recipe of the plain U-Net reached elsewhere, at its best step on the test part."""
@@ -59,31 +55,13 @@ TOLD = {"DAPI": 0.61, "MAP2": 0.76, "NFH": 0.56}
 Image = npt.NDArray[np.float32]
 
 
-@dataclass
-class Clock:
-    """Weights put aside during a training, and when; what is done here does not count as training time."""
-
-    kept: list[dict[str, Any]] = field(default_factory=list)
-    cpu: float = 0.0
-    wall: float = 0.0
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time inside."""
-        cpu, wall = time.process_time(), time.perf_counter()
-        yield
-        self.cpu += time.process_time() - cpu
-        self.wall += time.perf_counter() - wall
-
-
 class NotedCheckpoints(Checkpoints):
     """Checkpoints that put the weights which would stain now aside, with the time since the start of training."""
 
-    steps_per_epoch = 0
-
-    def begin(self, clock: Clock, steps_per_epoch: int) -> None:
-        """Note times on `clock`, from now on."""
-        self.clock, self.steps_per_epoch = clock, steps_per_epoch
+    def begin(self, steps_per_epoch: int) -> None:
+        """Start the clock."""
+        self.kept: list[dict[str, Any]] = []
+        self.steps_per_epoch = steps_per_epoch
         self.cpu, self.wall = time.process_time(), time.perf_counter()
 
     def save(self, state: TrainingState) -> None:
@@ -92,80 +70,25 @@ class NotedCheckpoints(Checkpoints):
         cpu, wall = time.process_time() - self.cpu, time.perf_counter() - self.wall
         network = copy.deepcopy(state.models[0].trained_generator)
         step = state.position.epoch * self.steps_per_epoch
-        self.clock.kept.append({"step": step, "cpu_s": cpu, "wall_s": wall, "network": network})
+        self.kept.append({"step": step, "cpu_s": cpu, "wall_s": wall, "network": network})
 
 
 def train_ours(run: Run, dataset: PatchDataset) -> list[dict[str, Any]]:
     """Train the example's experiment into its run folder: weights after every epoch."""
     experiment = run.experiment
-    clock = Clock()
     folder = run.path / "checkpoints"
     identity = training_identity(experiment, dataset.info["hash"])
     checkpoints = NotedCheckpoints(folder, identity, describe_generator(experiment))
     patches = len(dataset.accepted(exclude=experiment.split.held_out))
-    checkpoints.begin(clock, -(-patches // experiment.training.batch_size))
-    training = Training(experiment, dataset, None, run.path, checkpoints)
+    checkpoints.begin(-(-patches // experiment.training.batch_size))
+    training = Training(experiment, dataset, run=run.path, checkpoints=checkpoints, weak=None, teaching=None)
     training.resume()
     training.go_on()
     training.finish()
     architecture = registry().create("generator", experiment.generator.name, experiment.generator.params)
-    for note in clock.kept:
+    for note in checkpoints.kept:
         note["network"] = architecture.deploy(note["network"])
-    return clock.kept
-
-
-class PlainUNet(nn.Module):
-    """The reference: 24 filters at full resolution, three halvings, GroupNorm and ReLU after every convolution."""
-
-    def __init__(self, planes: int, stains: int, width: int = 24, depth: int = 3) -> None:
-        super().__init__()
-        widths = [width * 2**level for level in range(depth + 1)]
-        self.encoder = nn.ModuleList(_twice(before, after) for before, after in pairwise([planes, *widths]))
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * finer, finer, 2, stride=2) for finer in widths[:-1])
-        self.decoder = nn.ModuleList(_twice(2 * finer, finer) for finer in widths[:-1])
-        self.head = nn.Conv2d(width, stains, 1)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Take [N, planes, H, W] to [N, stains, H, W]."""
-        skips: list[torch.Tensor] = []
-        for level, blocks in enumerate(self.encoder):
-            x = blocks(nn.functional.max_pool2d(x, 2) if level else x)
-            skips.append(x)
-        skips.pop()
-        for up, blocks in zip(reversed(self.up), reversed(self.decoder), strict=True):
-            x = blocks(torch.cat([up(x), skips.pop()], dim=1))
-        stains: torch.Tensor = self.head(x)
-        return stains
-
-
-def _twice(inputs: int, outputs: int) -> nn.Sequential:
-    layers: list[nn.Module] = []
-    for count in (inputs, outputs):
-        layers += [nn.Conv2d(count, outputs, 3, padding=1), nn.GroupNorm(8, outputs), nn.ReLU()]
-    return nn.Sequential(*layers)
-
-
-def train_plain(brightfield: Image, stains: Image, steps: int, every: int) -> list[dict[str, Any]]:
-    """Train the reference on random crops of the training part: L1, Adam at 1e-3, nothing else."""
-    torch.manual_seed(0)
-    random = np.random.default_rng(0)
-    network = PlainUNet(len(brightfield), len(stains))
-    optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, fused=True)
-    pair = torch.from_numpy(np.concatenate([brightfield, stains]) * (2 / FULL_SCALE) - 1)
-    clock = Clock()
-    for step in range(1, steps + 1):
-        with clock.running():
-            corners = [[int(random.integers(side - CROP + 1)) for side in pair.shape[1:]] for _ in range(BATCH)]
-            batch = torch.stack([pair[:, y : y + CROP, x : x + CROP] for y, x in corners])
-            output = network(batch[:, : len(brightfield)])
-            optimiser.zero_grad()
-            loss = nn.functional.l1_loss(output, batch[:, len(brightfield) :])
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimiser.step()
-        if step % every == 0 or step == steps:
-            note = {"step": step, "cpu_s": clock.cpu, "wall_s": clock.wall, "network": copy.deepcopy(network).eval()}
-            clock.kept.append(note)
-    return clock.kept
+    return checkpoints.kept
 
 
 def read_part(data: DataSection, fields: Path, donor: str) -> tuple[Image, Image]:
@@ -215,10 +138,13 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     plain: list[dict[str, Any]] = []
     if arguments.plain_steps:
         seen = read_part(run.experiment.data, folder / "fields", "left")
-        plain = curve(train_plain(*seen, arguments.plain_steps, arguments.plain_every), brightfield, true, names)
+        plain = curve(
+            train_plain(*seen, FULL_SCALE, arguments.plain_steps, arguments.plain_every), brightfield, true, names
+        )
     return {
         "benchmark": "in_silico_labeling",
-        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image",
+        "what": f"Pearson per stain over the whole part {judged!r} {brightfield.shape[1:]}, stained as one image; "
+        "final: as vsf stain does, in tiles",
         "threads": torch.get_num_threads(),
         "dataset": {"hash": dataset.info["hash"], "patches": len(dataset.accepted()), "building_cpu_s": building},
         "experiment": _recipe(run.experiment),

@@ -199,7 +199,12 @@ class Generator(Protocol):
         """
 
     def deploy(self, generator: nn.Module) -> nn.Module:
-        """Give the form of a trained `generator` to measure with: no layer depends on the batch, nothing is random."""
+        """Give the form of a trained `generator` to measure with: no layer depends on the batch, nothing is random.
+
+        With ``training.mode = "deploy"`` the dropout of `generator` is gone and torch's batch, instance and group
+        normalisation are layers that scale and shift by held statistics
+        (`vsframework.training.fixed_statistics.FixableNorm`); leave these as they are.
+        """
 
 
 # -------------------------------------------------------------------------------------------------- quantifiers

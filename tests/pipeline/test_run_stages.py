@@ -61,7 +61,7 @@ def test_a_file_that_no_pattern_names_changes_nothing(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "stages"),
     [
-        ("denoiser.modes=5", STAGES),
+        ("denoiser.reach=3", STAGES),
         ("training.epochs=3", STAGES[1:]),
         ('split.test_donors=["donor2"]', STAGES[1:]),
     ],

@@ -71,7 +71,7 @@ def _strip(dataset: PatchDataset, cell: pd.Series, scales: list[float]) -> npt.N
     strip = np.full((TILE + CAPTION + MARGIN, len(panels) * TILE + MARGIN, 3), 24, dtype=np.uint8)
     strip[MARGIN // 2 : MARGIN // 2 + TILE, MARGIN // 2 : MARGIN // 2 + len(panels) * TILE] = np.hstack(panels)
     main = dataset.quantities[0].name
-    text = f"{cell['id']}  {main} {float(cell[main]):.3f}"
+    text = f"{cell['id']}  {main} {float(cell[main]):.4g}"
     cv2.putText(
         strip, text, (MARGIN, TILE + CAPTION - 2), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (220, 220, 220), 1, cv2.LINE_AA
     )

@@ -13,6 +13,18 @@ def trust_sentences(trust: TrustResult, quantity: QuantityTrustResult) -> list[s
     return [_answered(trust, quantity), coverage_sentence(trust, quantity), promise(trust)]
 
 
+def in_short(trust: TrustResult, quantity: QuantityTrustResult) -> str:
+    """Say in one sentence how many cells were answered and how many intervals hold: it stands under the headline."""
+    abstained, name = trust.cells - trust.answered, label(quantity.name)
+    answered = f"All {trust.cells} cells are answered"
+    if abstained:
+        answered = f"{abstained} of {trust.cells} cells get no number"
+    if trust.missing or not math.isfinite(quantity.covered):
+        return f"{answered}; there are no intervals, so a number says nothing about its own error."
+    held, nominal = (f"{100 * share:.0f} %" for share in (quantity.covered, trust.level))
+    return f"{answered}; {held} of the {nominal} {name} intervals hold the true value."
+
+
 def _answered(trust: TrustResult, quantity: QuantityTrustResult) -> str:
     abstained = trust.cells - trust.answered
     if not abstained:

@@ -108,7 +108,8 @@ class Teacher:
     def _refuse_leakage(self, experiment: Experiment) -> None:
         split = experiment.split
         trained = set(self.donors["trained_on"]) & set(split.held_out)
-        chosen = set(self.donors["chosen_on"]) & set(split.test_donors)
+        # on validation donors the student's weights are chosen as well; nothing else may be decided there
+        chosen = set(self.donors["chosen_on"]) & (set(split.held_out) - set(split.validation_donors))
         if (trained or chosen) and not experiment.distillation.allow_leakage:
             how = "trained" if trained else "chosen"
             raise UsageError(

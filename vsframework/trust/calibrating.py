@@ -91,7 +91,7 @@ def calibrate(dataset: PatchDataset, run: Path, stainer: Stainer) -> Trust:
     training = dataset.accepted(exclude=split.held_out)
     values = measure_gates(gates, dataset, training["patch"].to_numpy(int), full_scale)
     learnt = learn(gates, values, training["donor"].astype(str).tolist(), settings.false_alarms)
-    tables = tuple(_gate_table(*item, learnt.reach) for item in zip(settings.gates, gates, learnt.usual, strict=True))
+    tables = tuple(gate_table(*item, learnt.reach) for item in zip(settings.gates, gates, learnt.usual, strict=True))
 
     def looked_at(donors: Sequence[str] | None, most: int | None = None) -> _Cells:
         cells = dataset.accepted(donors=donors) if donors else dataset.accepted(exclude=split.held_out)
@@ -220,7 +220,8 @@ def _gates(learnt: Learnt, tables: tuple[GateTable, ...], false_alarms: float) -
     )
 
 
-def _gate_table(selection: Selection, gate: Gate, usual: Usual, reach: float) -> GateTable:
+def gate_table(selection: Selection, gate: Gate, usual: Usual, reach: float) -> GateTable:
+    """Write down what `gate` accepts: `reach` times the tails of its `usual` cells."""
     plugin = registry().find("gate", selection.name).plugin
     together = bool(gate.together)
     measures = []

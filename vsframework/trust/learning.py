@@ -172,7 +172,7 @@ def learn(gates: Sequence[Gate], values: Sequence[Values], donors: Sequence[str]
             scores = learnt_scores(gate, describe_usual(gate, found[others]), found[own])
             worst[own] = np.maximum(worst[own], scores)
     rank = min(len(worst), math.ceil((len(worst) + 1) * (1 - false_alarms)))
-    reach = max(1.0, float(np.sort(worst)[rank - 1]))
+    reach = max(1e-3, float(np.sort(worst)[rank - 1]))  # some budget would turn everybody away
     return Learnt(
         usual=tuple(describe_usual(gate, found) for gate, found in zip(gates, kept, strict=True)),
         reach=reach,

@@ -31,7 +31,7 @@ def risk_coverage_curve(result: QuantityTrustResult, trust: TrustResult) -> str:
             ylabel=f"mean absolute error of {with_unit(result.name, result.unit)}",
         )
         axes.set_ylim(bottom=0)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, columnspacing=1)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=1)
         return to_svg(figure, f"risk-coverage-{result.name}", "Error against the share of cells answered")
 
 
