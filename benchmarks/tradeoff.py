@@ -1,22 +1,21 @@
 """What accuracy costs: GFLOP, ms per patch, SSIM and DFI error of every built-in generator, trained alike.
 
-``python benchmarks/tradeoff.py --folder DIR`` simulates a study, trains each arm for about the same time, and prints
+``python benchmarks/tradeoff.py --folder DIR`` simulates a study, trains each arm for a few minutes, and prints
 the table of docs/generators.md; ``--json benchmarks/results/tradeoff.json --plot docs/pictures/tradeoff.png`` leave a
-record. It goes on where it was stopped; ``--arm NAME`` (repeatable) trains these arms only, so that arms can be trained
-by several processes at once. ``--experiment FILE`` takes an experiment of your own instead of the simulated study:
-`train_arm` and `measure_arm` work with any.
+record. It goes on where it was stopped; ``--arm NAME --train-only`` trains one arm, so that arms can be trained by
+several processes at once. ``--experiment FILE`` takes an experiment of your own instead of the simulated study:
+`train_arms` and `measure_arm` work with any.
 
 All arms are trained in deploy mode, one network for all stains. The distilled one learns from the arm with the lowest
-error on the validation donors, and never from the test donors.
+L1 on the validation donors, and never from the test donors.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
-import math
 import os
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +29,7 @@ from skimage.metrics import structural_similarity
 from _record import circumstances
 from generators import SIDE, count_gflop, count_parameters, export, onnx_runtime, time_runs
 from vsframework.atomic import write_text
-from vsframework.config import Experiment, load_experiment
+from vsframework.config import load_experiment
 from vsframework.dataset.store import PatchDataset
 from vsframework.evaluation import evaluate
 from vsframework.inference import Stainer
@@ -38,7 +37,7 @@ from vsframework.pipeline import Run
 from vsframework.simulation import SimulationOptions, simulate
 from vsframework.training import train
 from vsframework.training.checkpoints import FINAL, read_header
-from vsframework.training.plan import plan_training
+from vsframework.training.distillation import open_teaching
 
 PATCH_PX = 128
 STUDY = SimulationOptions(donors=6, fields=16, cells_per_field=5.0, width=1280, height=900)
@@ -78,9 +77,9 @@ def built_in_arms(size: int) -> tuple[Arm, ...]:
     depth = f"generator.depth={min(8, (size & -size).bit_length() - 1)}"
     fast = ("generator.name=fast", *SMALL)
     return (
-        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=6),
-        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=6),
-        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=14),
+        Arm(name="pix2pix", overrides=("generator.name=pix2pix", depth), epochs=4),
+        Arm(name="pix2pix++", overrides=("generator.name=pix2pix++", depth), epochs=4),
+        Arm(name="unet", overrides=("generator.name=unet", *SMALL), epochs=8),
         Arm(name="fast", overrides=fast, epochs=60),
         Arm(name="fast, distilled", overrides=fast, epochs=60, distilled=True),
     )
@@ -89,13 +88,56 @@ def built_in_arms(size: int) -> tuple[Arm, ...]:
 # ------------------------------------------------------------------------------------------------------- training
 
 
-def train_arm(file: Path, dataset: PatchDataset, arm: Arm, folder: Path, recipe: Sequence[str] = COMMON) -> Path:
-    """Train `arm` of the experiment `file`, going on where it was stopped; gives its run folder, below `folder`."""
-    run = folder / arm.name.replace(", ", "-")
-    every = max(1, arm.epochs // VALIDATIONS)
-    epochs = (f"training.epochs={arm.epochs}", f"validation.every={every}")
-    train(load_experiment(file, (*recipe, *arm.overrides, *epochs)), dataset, run)
+def train_arms(
+    file: Path, dataset: PatchDataset, arms: Sequence[Arm], folder: Path, recipe: Sequence[str] = COMMON
+) -> dict[str, Path]:
+    """Train `arms` of the experiment `file`, going on where it was stopped; gives their run folders, below `folder`.
+
+    The teacher of those that are distilled is the best of the others in `folder`, so they must come after these.
+    """
+    runs: dict[str, Path] = {}
+    for arm in arms:
+        teacher = best_on_validation(folder, arm) if arm.distilled else None
+        runs[arm.name] = train_arm(file, dataset, arm, folder, recipe, teacher)
+    return runs
+
+
+def train_arm(
+    file: Path, dataset: PatchDataset, arm: Arm, folder: Path, recipe: Sequence[str], teacher: Path | None
+) -> Path:
+    """Train one arm; gives its run folder."""
+    run = run_folder(folder, arm)
+    overrides = [*recipe, *arm.overrides, f"training.epochs={arm.epochs}"]
+    overrides.append(f"validation.every={max(1, arm.epochs // VALIDATIONS)}")
+    if teacher is not None:
+        overrides.append(f"distillation.teacher={json.dumps(str(teacher.resolve()))}")
+    experiment = load_experiment(file, overrides)
+    train(experiment, dataset, run, teaching=open_teaching(experiment, file.parent))
     return run
+
+
+def best_on_validation(folder: Path, student: Arm) -> Path:
+    """Give the trained run below `folder` with the lowest L1 on the validation donors, that of `student` aside.
+
+    Pixels and not the DFI: after so short a training no arm tells the DFI of a new donor better than a constant.
+    """
+    finals = [path for path in folder.glob(f"*/checkpoints/{FINAL}") if run_folder(folder, student) not in path.parents]
+    if not finals:
+        raise SystemExit(f"there is no trained arm in {folder} to learn from yet; train the others first")
+    return min((path.parents[2] for path in finals), key=validation_l1)
+
+
+def validation_l1(run: Path) -> float:
+    """Give the mean absolute error per pixel on the validation donors, of the weights that stain."""
+    used = int(read_header(run / "checkpoints" / FINAL)["weights_of_epoch"])
+    with (run / "metrics.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["model"] == "validation" and int(row["epoch"]) <= used]
+    return float(rows[-1]["l1"])
+
+
+def run_folder(folder: Path, arm: Arm) -> Path:
+    """Give the folder of `arm`."""
+    return folder / arm.name.replace(", ", "-")
 
 
 # ------------------------------------------------------------------------------------------------------ measuring
@@ -107,8 +149,10 @@ def measure_arm(run: Path, dataset: PatchDataset, donors: Sequence[str], repeats
     true, virtual = stained_cells(stainer, dataset, donors)
     scales = np.array(stainer.normalisation.stain_full_scale, dtype=np.float32)
     return {
+        "teacher": Path(stainer.info["teacher"]["run"]).name if "teacher" in stainer.info else None,
         "epochs": stainer.info["weights_of_epoch"],
         "of_epochs": stainer.info["epochs"],
+        "validation_l1": validation_l1(run),
         "validation_error": stainer.info["modes"]["deploy_error"],
         **cost(stainer, repeats, threads),
         "ssim": similarities(true, virtual, scales),
@@ -135,7 +179,7 @@ def similarities(true: Image, virtual: Image, scales: Image) -> list[float]:
         float(
             np.mean(
                 [
-                    structural_similarity(one[channel], other[channel], data_range=float(scale))
+                    structural_similarity(one[channel], other[channel], data_range=float(scale))  # type: ignore[no-untyped-call]
                     for one, other in zip(true, virtual, strict=True)
                 ]
             )
@@ -230,7 +274,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, required=True, help="study and runs are kept here")
     parser.add_argument("--experiment", type=Path, help="an experiment file with test and validation donors")
-    parser.add_argument("--arm", action="append", default=[], help="train only this arm, measure nothing (repeatable)")
+    parser.add_argument("--arm", action="append", default=[], help="only this arm (repeatable; default: all)")
+    parser.add_argument("--train-only", action="store_true", help="measure nothing")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here too")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="draw it here too")
     parser.add_argument("--repeats", type=int, default=30, help="timed runs per network (default 30)")
@@ -242,24 +287,37 @@ def main() -> None:
     prepared = Run(file, changes)
     prepared.go(until="dataset", tell=lambda line: None)
     dataset = PatchDataset.open(prepared.dataset_path)
-    experiment = prepared.experiment
+    arms = [arm for arm in built_in_arms(dataset.size) if not arguments.arm or arm.name in arguments.arm]
     recipe = (*changes, *COMMON)
-    runs: dict[str, Path] = {}
-    for arm in built_in_arms(dataset.size):
-        if arguments.arm and arm.name not in arguments.arm:
-            continue
-        runs[arm.name] = train_arm(file, dataset, arm, arguments.folder, recipe)
-    if arguments.arm:
+    runs = train_arms(file, dataset, arms, arguments.folder, recipe)
+    if arguments.train_only:
         return
+    split = prepared.experiment.split
     rows = [
-        {
-            "arm": name,
-            "teacher": None,
-            **measure_arm(run, dataset, experiment.split.test_donors, arguments.repeats, arguments.threads),
-        }
+        {"arm": name, **measure_arm(run, dataset, split.test_donors, arguments.repeats, arguments.threads)}
         for name, run in runs.items()
     ]
-    record = {"result": rows}
+    counts = {
+        "trained on": len(dataset.accepted(exclude=split.held_out)),
+        "validated on": len(dataset.accepted(split.validation_donors)),
+        "tested on": len(dataset.accepted(split.test_donors)),
+    }
+    record = {
+        "benchmark": "tradeoff",
+        "title": f"{dataset.size} px, cells " + ", ".join(f"{name} {count}" for name, count in counts.items()),
+        "what": f"ms: ONNX Runtime, batch 1, {arguments.threads} threads, median of {arguments.repeats}; recipe: "
+        + ", ".join(recipe),
+        "arms": {arm.name: {"epochs": arm.epochs, "overrides": list(arm.overrides)} for arm in arms},
+        "stains": list(dataset.stains),
+        "cells": counts,
+        "dataset_hash": dataset.info["hash"],
+        **circumstances(("torch", "onnx", "onnxruntime", "numpy"), load),
+        "result": rows,
+    }
+    if arguments.json:
+        write_text(arguments.json, json.dumps(record, indent=2) + "\n")
+    if arguments.plot:
+        draw(record, arguments.plot)
     show(record)
 
 

@@ -199,7 +199,12 @@ class Generator(Protocol):
         """
 
     def deploy(self, generator: nn.Module) -> nn.Module:
-        """Give the form of a trained `generator` to measure with: no layer depends on the batch, nothing is random."""
+        """Give the form of a trained `generator` to measure with: no layer depends on the batch, nothing is random.
+
+        With ``training.mode = "deploy"`` the dropout of `generator` is gone and torch's batch, instance and group
+        normalisation are layers that scale and shift by held statistics
+        (`vsframework.training.fixed_statistics.FixableNorm`); leave these as they are.
+        """
 
 
 # -------------------------------------------------------------------------------------------------- quantifiers
@@ -303,7 +308,12 @@ class ExportSpec:
     quantifier
         Measured inside the exported graph.
     reference
-        Brightfield patches [N, in_channels, H, W], counts, to check parity on.
+        Brightfield patches [N, in_channels, H, W], counts, to check parity on: of cells that no training saw.
+    cells
+        Name of each of them, to name the worst one; numbered where it is empty.
+    calibration
+        Brightfield patches [N, in_channels, H, W], counts, of training donors, from which int8 takes its ranges; None
+        where there are none.
     metadata
         Provenance to carry along: JSON values only.
     """
@@ -316,6 +326,8 @@ class ExportSpec:
     stain_full_scale: tuple[float, ...]
     quantifier: Quantifier
     reference: npt.NDArray[np.float32]
+    cells: tuple[str, ...] = ()
+    calibration: npt.NDArray[np.float32] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from vsf_plugins.denoisers.rolling_ball import RollingBall
 from vsf_plugins.quantifiers.dfi import Dfi, DfiParams
 from vsframework.cli import vsf
 from vsframework.config import load_experiment
@@ -39,7 +40,7 @@ def cloudy(seed: int, cloud: int) -> np.ndarray:
 def test_the_standard_error_is_how_much_the_mean_varies(cloud: int, least: float, most: float) -> None:
     """Clouds that cross the blocks' edges make it a little too small, never as wrong as counting pixels."""
     mask = np.random.default_rng(9).random((SIDE, SIDE)) < 0.7
-    images = [cloudy(seed, cloud) for seed in range(400)]
+    images = [cloudy(seed, cloud) for seed in range(150)]
     varies = np.std([image[mask].mean() for image in images])
     said = np.mean([standard_error(image, mask) for image in images])
     assert least < said / varies < most
@@ -102,6 +103,20 @@ def test_a_rule_that_refuses_is_named_and_the_others_stay(
     assert refused["reason"].str.contains("no background below 10 counts").all()
     assert ledger.levels.loc[ledger.levels["rule"] == "border-median", "level"].gt(39).all()
     assert ledger.summary()["refused"] == {"mccallum-histogram": len(ledger.cells)}
+
+
+@pytest.mark.parametrize("method", ["__init__", "denoise"])
+def test_a_broken_plugin_does_not_take_the_ledger_down(
+    dataset: PatchDataset, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no lamp")
+
+    monkeypatch.setattr(RollingBall, method, fail)
+    ledger = background_ledger(dataset)
+    broken = ledger.levels[ledger.levels["rule"] == "rolling-ball"]
+    assert set(broken["reason"]) == {"failed with ValueError: no lamp"}
+    assert ledger.levels.loc[ledger.levels["rule"] != "rolling-ball", "level"].notna().all()
 
 
 def test_the_command_prints_and_writes_what_the_ledger_holds(dataset: PatchDataset, tmp_path: Path) -> None:

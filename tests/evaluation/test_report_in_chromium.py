@@ -84,12 +84,16 @@ def look_at(folder: Path, report: Path, width: int) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def report(
-    tmp_path_factory: pytest.TempPathFactory, make_run: Callable[..., Any], known_stainer: Callable[..., Any]
+    tmp_path_factory: pytest.TempPathFactory,
+    make_run: Callable[..., Any],
+    known_stainer: Callable[..., Any],
+    judge: Callable[..., None],
 ) -> Path:
     run: Path = make_run(tmp_path_factory.mktemp("seen") / "run", test_donors=["D1", "D3"])
     evaluate(PatchDataset.open(run / "dataset"), run, known_stainer(["D1", "D3"], error=0.03))
     rows = [{"epoch": epoch, "model": name, "l1": 1 / epoch} for epoch in (1, 2, 3) for name in ("dsDNA", "ssDNA")]
     pd.DataFrame(rows).to_csv(run / "metrics.csv", index=False)
+    judge(run, known_stainer(["D1", "D3"], error=0.03))
     return write_report(run)
 
 

@@ -85,15 +85,16 @@ def background(folder: Path, rules: tuple[str, ...], csv_folder: Path | None, as
         return
     summary, stains = ledger.summary(), ledger.stains
     click.echo(f"{summary['cells']} cells; medians, levels in counts")
-    click.echo(f"{'denoiser':<24}" + "".join(f"{stain:>10}" for stain in stains))
+    click.echo(f"{'denoiser':<26}" + "".join(f"{stain:>10}" for stain in stains) + f"{ledger.quantity:>10}")
     for rule, levels in summary["median_level"].items():
         mark = " (used)" if rule == ledger.used else ""
-        click.echo(f"{rule + mark:<24}" + "".join(_decimals(levels[stain], 10, 3) for stain in stains))
+        value = _decimals(summary["median_value"][rule], 10, 4)
+        click.echo(f"{rule + mark:<26}" + "".join(_decimals(levels[stain], 10, 3) for stain in stains) + value)
     for what, label in (("standard_error", "standard error"), ("spread", "spread between rules")):
         values = (summary["median"][f"{what}_{stain}"] for stain in stains)
-        click.echo(f"{label:<24}" + "".join(_decimals(value, 10, 3) for value in values))
+        click.echo(f"{label:<26}" + "".join(_decimals(value, 10, 3) for value in values))
     values = (summary["median"][f"per_count_{stain}"] for stain in stains)
-    click.echo(f"{ledger.quantity + ' per count':<24}" + "".join(_decimals(value, 10, 4) for value in values))
+    click.echo(f"{ledger.quantity + ' per count':<26}" + "".join(_decimals(value, 10, 4) for value in values))
     click.echo(
         f"{ledger.quantity}: standard error from the background"
         f"{_decimals(summary['median']['uncertainty'], 8, 4)}, between the denoisers"

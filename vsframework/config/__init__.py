@@ -1,9 +1,10 @@
 """The experiment file: one TOML that says everything a run depends on.
 
-``data`` and ``training``: its tables. ``experiment``: the whole. ``files``: reading and writing it.
+``data``, ``training`` and ``evaluation``: its tables. ``experiment``: the whole. ``files``: reading and writing it.
 """
 
 from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.evaluation import BaselineSection
 from vsframework.config.experiment import Experiment
 from vsframework.config.files import load_experiment, parse_experiment, write_experiment
 from vsframework.config.sections import Section, Selection
@@ -19,6 +20,7 @@ from vsframework.config.trust import TrustSection
 
 __all__ = [
     "AugmentationSection",
+    "BaselineSection",
     "DataSection",
     "DistillationSection",
     "Experiment",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.evaluation import BaselineSection
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
@@ -33,15 +34,22 @@ class Experiment(Section):
         None, description="Registrar that aligns the fluorescence fields to the brightfield field; none if absent."
     )
     detector: Selection = Field(Selection(name="head-blob"), description="Finds cells where there are no crops.")
-    denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
+    denoiser: Selection = Field(
+        Selection(name="border-median"),
+        description="Removes the background of the stains (paper: histogram-mode; see docs/denoising.md).",
+    )
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
+    regressor: Selection = Field(
+        Selection(name="small-cnn"), description="Predicts the quantity without stains, as a baseline (see [baseline])."
+    )
     training: TrainingSection = TrainingSection()
     augmentation: AugmentationSection = AugmentationSection()
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
     distillation: DistillationSection = DistillationSection()
+    baseline: BaselineSection = BaselineSection()
     trust: TrustSection = TrustSection()
 
     @property

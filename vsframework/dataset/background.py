@@ -7,7 +7,7 @@ half of the ssDNA of a real cell. So nobody should have to trust one rule: the l
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class BackgroundLedger:
         Names of the channels.
     levels
         A row per cell, rule and stain: `id`, `rule`, `stain`, `level` and `standard_error` in counts, `pixels` (how
-        many the level was read from), `reason` (why the rule gave no level; then the numbers are NaN).
+        many the level was read from), the quantity that the cell has after this rule (the same for all its stains),
+        and `reason` (why the rule gave no level; then the numbers are NaN).
     cells
         A row per cell: `id`, `donor`, `field`, the quantity, its `low` and `high` among the rules, its `uncertainty`
         (standard error that follows from that of the used rule's levels), and per stain: ``level_*`` (used),
@@ -62,6 +63,7 @@ class BackgroundLedger:
         columns = ["uncertainty", *(f"{what}_{stain}" for stain in self.stains for what in PER_STAIN)]
         medians = {column: _number(self.cells[column].median()) for column in columns}
         per_rule = self.levels.pivot_table(index="rule", columns="stain", values="level", aggfunc="median", sort=False)
+        values = self.levels.groupby("rule", sort=False)[self.quantity].median()
         return {
             "used": self.used,
             "quantity": self.quantity,
@@ -71,6 +73,7 @@ class BackgroundLedger:
             "median_level": {
                 str(rule): {stain: _number(row[stain]) for stain in self.stains} for rule, row in per_rule.iterrows()
             },
+            "median_value": {str(rule): _number(value) for rule, value in values.items()},
             "refused": {
                 str(rule): int(count)
                 for rule, count in self.levels[self.levels["reason"] != ""].groupby("rule")["id"].nunique().items()
@@ -113,19 +116,36 @@ def background_ledger(dataset: PatchDataset, rules: Sequence[str] = ()) -> Backg
     denoiser = Selection.model_validate(dataset.info["experiment"]["denoiser"])
     chosen = Selection.model_validate(dataset.info["experiment"]["quantifier"])
     quantifier: Quantifier = registry().create("quantifier", chosen.name, chosen.params)
+    quantity = quantifier.quantities[0].name
     compared = _denoisers(denoiser, rules)
     levels: list[dict[str, Any]] = []
     cells: list[dict[str, Any]] = []
     for _, cell in track(list(dataset.accepted().iterrows()), "Looking at the background"):
         raw = np.asarray(dataset.raw[int(cell["patch"])], dtype=np.float32)
         found = {rule: _denoise(part, raw) for rule, part in compared.items()}
-        own = [row for rule, result in found.items() for row in _level_rows(rule, result, raw, dataset.stains)]
+        values = {rule: _value(result, quantifier, dataset.stains) for rule, result in found.items()}
+        own = [
+            {**row, quantity: values[rule]}
+            for rule, result in found.items()
+            for row in _level_rows(rule, result, raw, dataset.stains)
+        ]
         levels += [{"id": cell["id"], **row} for row in own]
-        identity = {key: cell[key] for key in ("id", "donor", "field")}
-        cells.append({**identity, **_cell_row(found, own, denoiser.name, quantifier, dataset.stains)})
+        used = found[denoiser.name]
+        changes = np.full(len(raw), np.nan)
+        if isinstance(used, Denoised):
+            changes = per_count(used.stains, quantifier, dataset.stains)
+        cells.append(
+            {
+                **{key: cell[key] for key in ("id", "donor", "field")},
+                quantity: values[denoiser.name],
+                "low": float(np.nanmin(list(values.values()))),
+                "high": float(np.nanmax(list(values.values()))),
+                **_per_stain(pd.DataFrame(own), changes, dataset.stains),
+            }
+        )
     return BackgroundLedger(
         used=denoiser.name,
-        quantity=quantifier.quantities[0].name,
+        quantity=quantity,
         stains=dataset.stains,
         levels=pd.DataFrame(levels),
         cells=pd.DataFrame(cells),
@@ -170,26 +190,46 @@ def per_count(
     return changes
 
 
-def _denoisers(used: Selection, rules: Sequence[str]) -> dict[str, Denoiser]:
-    create = registry().create
-    parts: dict[str, Denoiser] = {used.name: create("denoiser", used.name, used.params)}
-    for name in rules or [entry.component.name for entry in registry().entries("denoiser")]:
-        if name in parts:
+def _denoisers(used: Selection, rules: Sequence[str]) -> dict[str, Denoiser | str]:
+    """Build the rules by name, the used one first; of an installed one that cannot be built, the reason."""
+    parts: dict[str, Denoiser | str] = {used.name: registry().create("denoiser", used.name, used.params)}
+    for name in rules:
+        if name not in parts:
+            parts[name] = registry().create("denoiser", name)
+    if rules:
+        return parts
+    entries = registry().entries("denoiser")
+    names = [entry.component.name for entry in entries]
+    for entry, name in zip(entries, names, strict=True):
+        unique = name if names.count(name) == 1 else entry.qualified_name
+        if unique in parts:
             continue
-        part = create("denoiser", name)
-        if name in rules or not getattr(part, "passes_through", False):
-            parts[name] = part
+        try:
+            part = entry.component.create()
+        except Exception as error:  # one bad plugin must not take the ledger down
+            parts[unique] = _reason(error)
+            continue
+        if not getattr(part, "passes_through", False):
+            parts[unique] = part
     return parts
 
 
-def _denoise(denoiser: Denoiser, raw: npt.NDArray[np.float32]) -> Denoised | str:
+def _denoise(denoiser: Denoiser | str, raw: npt.NDArray[np.float32]) -> Denoised | str:
     """Denoise, or give the reason why the rule cannot."""
+    if isinstance(denoiser, str):
+        return denoiser
     try:
         return denoiser.denoise(raw)
-    except VsfError as error:
-        return str(error)
-    except Exception as error:  # one bad plugin must not take the ledger down
-        return f"failed with {type(error).__name__}: {' '.join(str(error).split())}"
+    except Exception as error:
+        return _reason(error)
+
+
+def _reason(error: Exception) -> str:
+    return (
+        str(error)
+        if isinstance(error, VsfError)
+        else f"failed with {type(error).__name__}: {' '.join(str(error).split())}"
+    )
 
 
 def _level_rows(
@@ -211,35 +251,26 @@ def _level_rows(
     ]
 
 
-def _cell_row(
-    found: Mapping[str, Denoised | str],
-    levels: Sequence[Mapping[str, Any]],
-    used: str,
-    quantifier: Quantifier,
-    stains: Sequence[str],
-) -> dict[str, Any]:
-    name = quantifier.quantities[0].name
-    values = {
-        rule: float(np.asarray(quantifier.measure(result.stains.astype(np.float64), stains)[name]))
-        for rule, result in found.items()
-        if not isinstance(result, str)
-    }
-    own = found[used]
-    slopes = np.full(len(stains), np.nan) if isinstance(own, str) else per_count(own.stains, quantifier, stains)
-    errors = np.array([row["standard_error"] for row in levels if row["rule"] == used])
-    row = {
-        name: values.get(used, np.nan),
-        "low": min(values.values(), default=np.nan),
-        "high": max(values.values(), default=np.nan),
-        "uncertainty": float(np.sqrt(((slopes * errors) ** 2).sum())),
-    }
-    for channel, stain in enumerate(stains):
-        here = [level["level"] for level in levels if level["stain"] == stain and not level["reason"]]
-        row[f"level_{stain}"] = next(x["level"] for x in levels if x["rule"] == used and x["stain"] == stain)
-        row[f"standard_error_{stain}"] = float(errors[channel])
-        row[f"spread_{stain}"] = max(here) - min(here) if here else np.nan
-        row[f"per_count_{stain}"] = float(slopes[channel])
-    return row
+def _value(result: Denoised | str, quantifier: Quantifier, stains: Sequence[str]) -> float:
+    if isinstance(result, str):
+        return float("nan")
+    measured = quantifier.measure(result.stains.astype(np.float64), stains)
+    return float(np.asarray(measured[quantifier.quantities[0].name]))
+
+
+def _per_stain(levels: pd.DataFrame, changes: npt.NDArray[np.float64], stains: Sequence[str]) -> dict[str, float]:
+    """Give the columns of one cell that come from its `levels`, the used rule first, and what uncertainty follows."""
+    row: dict[str, float] = {}
+    variance = 0.0
+    for stain, change in zip(stains, changes, strict=True):
+        here = levels[levels["stain"] == stain]
+        level, error = here[["level", "standard_error"]].to_numpy(np.float64)[0]
+        row[f"level_{stain}"] = float(level)
+        row[f"standard_error_{stain}"] = float(error)
+        row[f"spread_{stain}"] = float(here["level"].max() - here["level"].min())
+        row[f"per_count_{stain}"] = float(change)
+        variance += (change * error) ** 2
+    return {"uncertainty": float(np.sqrt(variance)), **row}
 
 
 def _number(value: Any) -> float | None:

@@ -38,6 +38,35 @@ def stain_file(stainer: Stainer, source: Source, target: Path, scale: float | No
         When `source` cannot be read, lacks planes, holds several channels of which none is brightfield, or has the
         wrong bit depth.
     """
+    scaled, images, (height, width) = scaled_brightfield(stainer, source, scale)
+    stains = stainer.stain(scaled[None])[0]
+    pixels = np.stack([_resize(stain, height, width) for stain in stains])
+    result = Image(
+        pixels=pixels, channels=stainer.stains, pixel_size_um=images[0].pixel_size_um, bit_depth=32, path=target
+    )
+    write_ome_tiff(target, result)
+    return result
+
+
+def scaled_brightfield(
+    stainer: Stainer, source: Source, scale: float | None = None
+) -> tuple[npt.NDArray[np.float32], Sequence[Image], tuple[int, int]]:
+    """Read `source` at the magnification of the training patches.
+
+    Returns
+    -------
+    brightfield
+        float32 [P, H, W], counts.
+    images
+        As read.
+    shape
+        Height and width before scaling, in pixels.
+
+    Raises
+    ------
+    VsfError
+        As :func:`stain_file`.
+    """
     brightfield, images = _read_brightfield(stainer, source)
     trained_depth = int(stainer.info["bit_depth"])
     for image in images:
@@ -51,13 +80,7 @@ def stain_file(stainer: Stainer, source: Source, target: Path, scale: float | No
     scale = usual_scale(stainer, (height, width)) if scale is None else scale
     scaled_height, scaled_width = max(1, round(height * scale)), max(1, round(width * scale))
     scaled = np.stack([_resize(plane, scaled_height, scaled_width) for plane in brightfield])
-    stains = stainer.stain(scaled[None])[0]
-    pixels = np.stack([_resize(stain, height, width) for stain in stains])
-    result = Image(
-        pixels=pixels, channels=stainer.stains, pixel_size_um=images[0].pixel_size_um, bit_depth=32, path=target
-    )
-    write_ome_tiff(target, result)
-    return result
+    return scaled, images, (height, width)
 
 
 def usual_scale(stainer: Stainer, shape: tuple[int, int]) -> float:

@@ -54,7 +54,8 @@ def fit_difficulty(
 def difficulties(model: Difficulty, scores: Values, values: Values) -> Values:
     """Give the absolute error to expect [N] for gate `scores` [N, G] and `values` [N]; NaN where a value is NaN."""
     features = _features(scores, values, model.middle, model.scale)
-    return np.maximum(model.floor, model.constant + features @ np.array(model.weights))
+    expected = np.maximum(model.floor, model.constant + features @ np.array(model.weights))
+    return np.asarray(expected, dtype=np.float64)
 
 
 def _features(scores: Values, values: Values, middle: float, scale: float) -> Values:

@@ -132,7 +132,7 @@ def judge_values(tables: Sequence[GateTable], values: Sequence[Values], cells: i
         )
         for row in range(cells)
     )
-    return Verdicts(answered=~out.any(axis=1), reasons=reasons, scores=scores)
+    return Verdicts(answered=np.asarray(~out.any(axis=1), dtype=np.bool_), reasons=reasons, scores=scores)
 
 
 def _score(table: GateTable, values: Values) -> tuple[Values, npt.NDArray[np.bool_]]:

@@ -58,7 +58,7 @@ def describe_usual(gate: Gate, values: Values) -> Usual:
         return Usual(middle=middle, below=below, above=above, precision=None, distance=1.0)
     standard = standardise(values, middle, below, above)
     spread = np.cov(standard, rowvar=False, ddof=0).reshape(len(middle), len(middle))
-    precision = np.linalg.inv(spread + RIDGE * np.eye(len(middle)))
+    precision = np.asarray(np.linalg.inv(spread + RIDGE * np.eye(len(middle))), dtype=np.float64)
     usual = Usual(middle=middle, below=below, above=above, precision=precision, distance=1.0)
     tail = float(np.quantile(distances(usual, values), 1 - TAIL))
     return Usual(middle=middle, below=below, above=above, precision=precision, distance=max(tail, 1e-6))
@@ -67,14 +67,14 @@ def describe_usual(gate: Gate, values: Values) -> Usual:
 def standardise(values: Values, middle: Values, below: Values, above: Values) -> Values:
     """Give `values` [N, M] in units of the tail on their side of the middle, -FAR to FAR."""
     away = values - middle
-    return np.clip(away / np.where(away < 0, below, above), -FAR, FAR)
+    return np.asarray(np.clip(away / np.where(away < 0, below, above), -FAR, FAR), dtype=np.float64)
 
 
 def distances(usual: Usual, values: Values) -> Values:
     """Give the Mahalanobis distance [N] of `values` [N, M]."""
     assert usual.precision is not None
     standard = standardise(values, usual.middle, usual.below, usual.above)
-    return np.sqrt(np.einsum("ni,ij,nj->n", standard, usual.precision, standard))
+    return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", standard, usual.precision, standard)), dtype=np.float64)
 
 
 def learnt_scores(gate: Gate, usual: Usual, values: Values) -> Values:
@@ -90,7 +90,7 @@ def learnt_scores(gate: Gate, usual: Usual, values: Values) -> Values:
         if measure.at_most is None:
             sides = _sides(measure, away[:, column], usual.below[column], usual.above[column])
             scores[:, column] = np.nan_to_num(sides, nan=TOO_FAR)
-    return scores.max(axis=1)
+    return np.asarray(scores.max(axis=1), dtype=np.float64)
 
 
 def _sides(measure: GateMeasure, away: Values, below: float, above: float) -> Values:
@@ -153,7 +153,9 @@ def learn(gates: Sequence[Gate], values: Sequence[Values], donors: Sequence[str]
     VsfError
         When fewer than five cells are left to learn from.
     """
-    inside = ~np.any([breaks_fixed(gate, found) for gate, found in zip(gates, values, strict=True)], axis=0)
+    inside = np.ones(len(donors), dtype=np.bool_)
+    for gate, found in zip(gates, values, strict=True):
+        inside &= ~breaks_fixed(gate, found)
     kept = [found[inside] for found in values]
     of_cell = np.asarray(donors, dtype=str)[inside]
     if len(of_cell) < 5:
@@ -170,7 +172,7 @@ def learn(gates: Sequence[Gate], values: Sequence[Values], donors: Sequence[str]
             scores = learnt_scores(gate, describe_usual(gate, found[others]), found[own])
             worst[own] = np.maximum(worst[own], scores)
     rank = min(len(worst), math.ceil((len(worst) + 1) * (1 - false_alarms)))
-    reach = max(1.0, float(np.sort(worst)[rank - 1]))
+    reach = max(1e-3, float(np.sort(worst)[rank - 1]))  # some budget would turn everybody away
     return Learnt(
         usual=tuple(describe_usual(gate, found) for gate, found in zip(gates, kept, strict=True)),
         reach=reach,

@@ -123,10 +123,10 @@ class QuantityTrust(_Table):
 
 
 class Intervals(_Table):
-    """How the intervals were calibrated; `missing` says why there are none."""
+    """How the intervals were calibrated, on which donors; `missing` says why there are none."""
 
     coverage: float
-    unit: Literal["cells", "donors"]
+    exchangeable: Literal["cells", "donors"]
     donors: tuple[str, ...]
     missing: str
 

@@ -36,7 +36,7 @@ class Background:
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure `brightfield` [N, P, H, W], counts: float64 [N, 1]."""
-        return each_patch(brightfield, full_scale, _values)
+        return each_patch(brightfield, full_scale, _values, 1)
 
 
 def _values(plane: Array) -> tuple[float]:

@@ -49,7 +49,7 @@ class Distance:
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure `brightfield` [N, P, H, W], counts: float64 [N, 11]."""
-        return each_patch(brightfield, full_scale, _values)
+        return each_patch(brightfield, full_scale, _values, len(FEATURES))
 
 
 def _values(plane: Array) -> tuple[float, ...]:
@@ -61,7 +61,8 @@ def _values(plane: Array) -> tuple[float, ...]:
     height, width = plane.shape
     rows, columns = np.ogrid[:height, :width]
     radius = np.hypot((rows - (height - 1) / 2) / height, (columns - (width - 1) / 2) / width)
-    surroundings = float(np.median(standard[radius > RINGS[-1]]))
+    outer = standard[radius > RINGS[-1]]
+    surroundings = float(np.median(outer)) if outer.size else 0.0
     inside, rings = 0.0, []
     for outside in RINGS:
         ring = standard[(radius > inside) & (radius <= outside)]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.gates.measure import Measure, middle_plane
+from vsf_edge.interfaces import Array
 
 SATURATED = 0.998
 """Share of the full scale from which a pixel counts as saturated (255 of 8 bit, 4087 of 12)."""
@@ -44,4 +45,9 @@ class Exposure:
         """Measure `brightfield` [N, P, H, W], counts: float64 [N, 2]."""
         plane = middle_plane(brightfield, full_scale)
         saturated = (plane >= SATURATED).mean(axis=(1, 2), dtype=np.float64)
-        return np.stack([saturated, np.median(plane, axis=(1, 2)).astype(np.float64)], axis=1)
+        return np.stack([saturated, _medians(plane)], axis=1)
+
+
+def _medians(planes: Array) -> npt.NDArray[np.float64]:
+    """Give the median of every plane [H, W]: [N]."""
+    return np.array([np.median(plane) for plane in planes], dtype=np.float64)

@@ -41,7 +41,7 @@ class Focus:
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure `brightfield` [N, P, H, W], counts: float64 [N, 2]."""
-        return each_patch(brightfield, full_scale, focus_of)
+        return each_patch(brightfield, full_scale, focus_of, 2)
 
 
 def focus_of(plane: Array) -> tuple[float, float]:

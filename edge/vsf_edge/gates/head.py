@@ -86,7 +86,7 @@ class Head:
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure `brightfield` [N, P, H, W], counts: float64 [N, 7]."""
-        return each_patch(brightfield, full_scale, _values)
+        return each_patch(brightfield, full_scale, _values, 7)
 
 
 def _values(plane: Array) -> tuple[float, ...]:

@@ -52,11 +52,14 @@ def middle_plane(brightfield: npt.NDArray[np.generic], full_scale: float) -> Arr
 
 
 def each_patch(
-    brightfield: npt.NDArray[np.generic], full_scale: float, values: Callable[[Array], tuple[float, ...]]
+    brightfield: npt.NDArray[np.generic],
+    full_scale: float,
+    values: Callable[[Array], tuple[float, ...]],
+    count: int,
 ) -> npt.NDArray[np.float64]:
-    """Call `values` with the middle plane [H, W] of every patch, shrunk to :data:`LARGEST_PX`: float64 [N, M]."""
+    """Call `values` with the middle plane [H, W] of every patch, shrunk to :data:`LARGEST_PX`: float64 [N, count]."""
     rows = [values(_shrink(plane)) for plane in middle_plane(brightfield, full_scale)]
-    return np.array(rows, dtype=np.float64).reshape(len(brightfield), -1)
+    return np.array(rows, dtype=np.float64).reshape(len(brightfield), count)
 
 
 def _shrink(plane: Array) -> Array:

@@ -51,40 +51,33 @@ class LocalPlane:
             When `stains` is not [C, H, W] with at least one pixel, or is not finite.
         """
         check_stack(stains, "local-plane")
-        shape = stains.shape[1:]
-        border = border_of(shape, self.params.border)
-        terms = _terms(shape)
+        border = border_of(stains.shape[1:], self.params.border)
+        y, x = (np.linspace(-1, 1, side) if min(border.shape) > 2 else np.zeros(side) for side in border.shape)
+        rows, columns = np.nonzero(border)
+        terms = np.stack([np.ones(len(rows)), x[columns], y[rows]], axis=-1)
         used = np.zeros(stains.shape, dtype=np.bool_)
         surface = np.empty(stains.shape)
         for channel, image in enumerate(stains):
-            plane, near = self._plane(image[border].astype(np.float64), terms[border])
-            surface[channel] = terms @ plane
+            plane, near = self._plane(image[border].astype(np.float64), terms)
+            surface[channel] = plane[0] + plane[1] * x + plane[2] * y[:, None]
             used[channel, border] = near
         return without_surface(stains, surface, in_common(used), self.params)
 
     def _plane(
         self, frame: npt.NDArray[np.float64], terms: npt.NDArray[np.float64]
     ) -> tuple[npt.NDArray[np.float64], BoolArray]:
-        plane: npt.NDArray[np.float64] = np.zeros(terms.shape[1])
-        plane[0] = np.median(frame)
+        """Fit `frame` [n] by `terms` [n, 3]: the three factors, and which pixels count."""
+        plane = np.array([np.median(frame), 0.0, 0.0])
         near = near_zero(frame - plane[0], self.params.reach)
         for _ in range(ROUNDS):
-            plane = np.asarray(np.linalg.lstsq(terms[near], frame[near], rcond=None)[0], dtype=np.float64)
+            design = terms[near]
+            # The normal equations: three terms that are nearly orthogonal on a frame, and lstsq for a tiny patch.
+            plane = np.asarray(np.linalg.lstsq(design.T @ design, design.T @ frame[near], rcond=None)[0], np.float64)
             closer = near_zero(frame - terms @ plane, self.params.reach)
             if (closer == near).all():
                 break
             near = closer
         return plane, near
-
-
-def _terms(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Give 1, x and y of every pixel, in [-1, 1]: [H, W, 3], or only the 1 [H, W, 1] where there is no plane."""
-    height, width = shape
-    ones = np.ones(shape)
-    if min(shape) < 3:
-        return ones[..., None]
-    y, x = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    return np.stack([ones, x, y], axis=-1)
 
 
 COMPONENT = Component(

@@ -7,6 +7,8 @@ cell's glare and tail count as background where they are as faint as the noise.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -60,17 +62,16 @@ class SigmaClip:
             When `stains` is not [C, H, W] with at least one pixel, or is not finite.
         """
         check_stack(stains, "sigma-clip")
-        images = stains.astype(np.float64)
-        kept = np.stack([self._kept(image) for image in images])
-        levels = np.array([image[inside].mean() for image, inside in zip(images, kept, strict=True)])
+        kept = np.stack([self._kept(image) for image in stains])
+        levels = np.array([image[inside].mean(dtype=np.float64) for image, inside in zip(stains, kept, strict=True)])
         return without_surface(stains, levels[:, None, None], in_common(kept), self.params)
 
-    def _kept(self, image: npt.NDArray[np.float64]) -> BoolArray:
-        left = np.sort(image, axis=None)  # what is clipped lies at its ends
-        low, high = left[0], left[-1]
+    def _kept(self, image: npt.NDArray[Any]) -> BoolArray:
+        left = np.sort(image, axis=None)  # what is clipped lies at its ends; integers sort fast
+        low, high = float(left[0]), float(left[-1])
         for _ in range(MOST_ROUNDS):
-            centre = 0.5 * (left[(len(left) - 1) // 2] + left[len(left) // 2])
-            reach = max(ONE_LEVEL, self.params.sigma * float(left.std()))
+            centre = 0.5 * (float(left[(len(left) - 1) // 2]) + float(left[len(left) // 2]))
+            reach = max(ONE_LEVEL, self.params.sigma * float(left.std(dtype=np.float64)))
             low, high = centre - reach, centre + reach
             first, last = np.searchsorted(left, low, "left"), np.searchsorted(left, high, "right")
             if last - first == len(left):

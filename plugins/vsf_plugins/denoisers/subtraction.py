@@ -2,8 +2,8 @@
 
 A stain is never below zero, but noise is on both sides of the background. Cutting the lower side off leaves light
 that was never there: 0.4 of the noise's standard deviation in every pixel of the background, more than the DFI can
-bear (docs/denoising.md). `keeping_the_sum` lowers the whole patch a little further instead, until its sum is what it
-was before anything was cut off.
+bear (docs/denoising.md). So the whole patch is lowered a little further, by `excess`, until its sum is what it was
+before anything was cut off.
 """
 
 from __future__ import annotations
@@ -50,29 +50,29 @@ def without_surface(
     stains: npt.NDArray[np.generic], surface: npt.NDArray[np.float64], mask: BoolArray, params: SubtractionParams
 ) -> Denoised:
     """Subtract `surface` [C, 1, 1] or [C, H, W] from `stains` [C, H, W]; its mean per channel is the background."""
-    clean = stains.astype(np.float64) - surface
+    clean = np.subtract(stains, surface.astype(np.float32), dtype=np.float32)
     if params.negative == "balance":
-        clean = np.stack([keeping_the_sum(channel) for channel in clean])
-    return Denoised(stains=np.maximum(clean, 0).astype(np.float32), background=surface.mean(axis=(1, 2)), mask=mask)
+        for channel in clean:
+            channel -= np.float32(excess(channel))
+    np.maximum(clean, 0, out=clean)
+    return Denoised(stains=clean, background=surface.mean(axis=(1, 2)), mask=mask)
 
 
-def keeping_the_sum(image: npt.NDArray[np.float64]) -> npt.NDArray[Any]:
-    """Lower `image` [H, W] by the amount t >= 0 with which ``max(image - t, 0)`` has the sum of `image`, and cut at 0.
+def excess(image: npt.NDArray[np.floating[Any]]) -> float:
+    """Give the t >= 0 with which ``max(image - t, 0)`` has the sum of `image` [H, W]; infinity if that is not above 0.
 
-    An image whose sum is not above zero holds no light, and becomes 0.
-
-    >>> keeping_the_sum(np.array([[-1.0, 1.0, 10.0]])).tolist()
-    [[0.0, 0.5, 9.5]]
+    >>> excess(np.array([[-1.0, 1.0, 10.0]]))
+    0.5
     """
-    total = float(image.sum())
+    total = float(image.sum(dtype=np.float64))
     if total <= 0:
-        return np.zeros_like(image)
+        return float("inf")
     # The sum left by t falls, and ever more slowly: Newton's steps from t = 0 never go too far, and end exactly.
     bright = image[image > 0]
-    lowered = 0.0
+    found = 0.0
     while True:
-        above = float(bright.sum()) - bright.size * lowered - total
+        above = float(bright.sum(dtype=np.float64)) - bright.size * found - total
         if above <= 1e-9 * total:
-            return np.maximum(image - lowered, 0)
-        lowered += above / bright.size
-        bright = bright[bright > lowered]
+            return found
+        found += above / bright.size
+        bright = bright[bright > found]

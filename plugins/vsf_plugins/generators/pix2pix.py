@@ -70,10 +70,10 @@ class Pix2PixParams(Params):
     )
     deploy_statistics: Literal["image", "running"] = Field(
         "image",
-        description="What batch normalisation uses when measuring and exporting: the statistics of each image (what "
-        "batch size 1 trained; a cell then depends on what else is in its tile), or those gathered in training "
-        "(independent of the tile, and free once exported, but useless after training at batch size 1: use it from "
-        "batch size 4 on).",
+        description="What batch normalisation uses when measuring and exporting after training in the paper's mode: "
+        "the statistics of each image (what batch size 1 trained; a cell then depends on what else is in its tile), or "
+        "those gathered in training (independent of the tile, and free once exported, but useless after training at "
+        "batch size 1: use it from batch size 4 on). With training.mode = deploy it has no effect.",
     )
     discriminator_halvings: int = Field(
         4,

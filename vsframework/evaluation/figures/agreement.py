@@ -11,13 +11,12 @@ from matplotlib.ticker import MaxNLocator
 from scipy import stats
 
 from vsframework.evaluation.figures.style import CONSTANT, FAINT, HELD_OUT, STYLE, TRAINED_ON, same_ticks, to_svg
+from vsframework.evaluation.metrics import agreement
 from vsframework.evaluation.results import QuantityResult
 from vsframework.evaluation.wording import label, with_unit
 
 VECTOR_POINTS = 2000
 """More points than this are drawn as an image inside the SVG, so that the report stays light."""
-LIMITS_OF_AGREEMENT = 1.96
-"""Standard deviations on each side (Bland & Altman 1986)."""
 CALIBRATION_GROUPS = 10
 """Points of the calibration plot at most; each stands for five cells at least."""
 
@@ -78,9 +77,9 @@ def bland_altman(cells: pd.DataFrame, result: QuantityResult) -> str:
             middle, difference, s=15, color=HELD_OUT, alpha=0.8, linewidths=0, rasterized=len(middle) > VECTOR_POINTS
         )
         if len(difference) > 1:
-            bias, spread = float(difference.mean()), LIMITS_OF_AGREEMENT * float(difference.std(ddof=1))
-            axes.axhline(bias, color=CONSTANT, linewidth=1.3, label="bias")
-            for number, limit in enumerate((bias - spread, bias + spread)):
+            found = agreement(true, virtual)
+            axes.axhline(found.bias, color=CONSTANT, linewidth=1.3, label="bias")
+            for number, limit in enumerate((found.limit_low, found.limit_high)):
                 name = None if number else "95 % limits of agreement"
                 axes.axhline(limit, color=CONSTANT, linewidth=1, linestyle=(0, (5, 3)), label=name)
         axes.set(

@@ -1,0 +1,33 @@
+"""The regressor on measured shape and texture by name (its fitting is in ``head_descriptors_fitting``)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from vsframework import Component, Params
+
+
+class HeadDescriptorsParams(Params):
+    """How alike two cells must look to say something about each other, and how much is believed."""
+
+    width: float = Field(
+        1.0,
+        gt=0,
+        le=100,
+        description="Of the Gaussian kernel, as a share of the typical distance between two cells.",
+    )
+    ridges: tuple[float, ...] = Field(
+        (0.03, 0.1, 0.3, 1.0, 3.0),
+        min_length=1,
+        description="Strengths of the shrinkage to choose from, by leaving out each training donor in turn.",
+    )
+
+
+COMPONENT: Component[Any] = Component(
+    name="head-descriptors",
+    build="vsf_plugins.regressors.head_descriptors_fitting:HeadDescriptors",
+    params=HeadDescriptorsParams,
+    summary="Kernel ridge regression on the shape, darkness and texture of the head: no network, seconds to fit.",
+)
