@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_TARGETS = ("onnx", "openvino", "tensorrt")
 """Without ``--target``: the bundle, and for this machine's own runtimes what they load."""
 BUNDLE = "model.vsf"
+FILES = {"bioimageio": "model.bioimageio.zip"}
+"""Targets that write one file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +41,16 @@ class Exported:
     skipped: str = ""
 
     def lines(self) -> list[str]:
-        """Give it in words: one line per file or one with the reason, then the largest drifts."""
+        """Give it in words: one line per file or one with the reason, then how far the value of interest drifts."""
         if self.skipped:
             return [f"Skipped {self.target}: {self.skipped}"]
-        shown = [name for name in self.parity if name.endswith(("_max_abs", "_max_drift"))]
-        return [*(f"Wrote {path}" for path in self.files), *(f"  {name}: {self.parity[name]:g}" for name in shown)]
+        lines, told = [f"Wrote {path}" for path in self.files], set()
+        for name, value in self.parity.items():  # the quantifier's first value comes first
+            graph = name.rpartition(".")[0]
+            if name.endswith("_max_abs") and graph not in told:
+                told.add(graph)
+                lines.append(f"  {name}: {value:g}")
+        return lines
 
 
 def choose_targets(
@@ -123,10 +130,10 @@ def graph_params(params: GraphParams) -> GraphParams:
 
 
 def _place(run: Path, target: Chosen, targets: Sequence[Chosen], out: Path | None) -> Path:
-    is_bundle = target.name.rpartition(":")[2] == "onnx"
-    if out is not None and (len(targets) == 1 or is_bundle):
+    name = target.name.rpartition(":")[2]
+    if out is not None and (len(targets) == 1 or name == "onnx"):
         return out
-    return run / BUNDLE if is_bundle else run / "export" / target.name.rpartition(":")[2]
+    return run / BUNDLE if name == "onnx" else run / "export" / FILES.get(name, name)
 
 
 def _fitting(values: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:

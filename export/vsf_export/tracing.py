@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import onnx
 import torch
@@ -56,12 +57,7 @@ def trace(graph: StainingGraph, limits: Limits, opset: int) -> bytes:
     VsfError
         When torch cannot trace it, or the result is not valid ONNX, or holds what some runtime does not take.
     """
-    shape = {0: Dim("batch", min=1, max=limits.max_batch)}
-    sides = (limits.size, limits.size)
-    if limits.any_size:
-        most = limits.max_side // limits.stride
-        shape |= {2: limits.stride * Dim("rows", min=1, max=most), 3: limits.stride * Dim("columns", min=1, max=most)}
-        sides = (2 * limits.stride, 3 * limits.stride)  # 0 and 1 are special to torch, and equal sides would stay equal
+    shape, sides = dynamic_shapes(limits)
     example = graph.example(2, limits.channels, *sides)  # a batch of 1 would become a constant
     try:
         with quiet():
@@ -86,6 +82,16 @@ def trace(graph: StainingGraph, limits: Limits, opset: int) -> bytes:
     _forget_sources(model)
     model.ir_version = min(model.ir_version, IR_VERSION) if opset <= 17 else model.ir_version
     return checked(model, opset)
+
+
+def dynamic_shapes(limits: Limits) -> tuple[dict[int, Any], tuple[int, int]]:
+    """Give what of [N, C, H, W] is free, as torch.export takes it, and the sides of an example to trace with."""
+    shape: dict[int, Any] = {0: Dim("batch", min=1, max=limits.max_batch)}
+    if not limits.any_size:
+        return shape, (limits.size, limits.size)
+    stride, most = limits.stride, limits.max_side // limits.stride
+    shape |= {2: stride * Dim("rows", min=1, max=most), 3: stride * Dim("columns", min=1, max=most)}
+    return shape, (2 * stride, 3 * stride)  # 0 and 1 are special to torch, and equal sides would stay equal
 
 
 def checked(model: onnx.ModelProto, opset: int) -> bytes:

@@ -71,11 +71,15 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 def test_the_edge_gives_the_numbers_of_the_run(run: Path, tmp_path: Path, command: Command) -> None:
     model = tmp_path / "model.vsf"
-    code, out, err = command("vsf", "export", run, "-o", model, "--target", "onnx", "--precision", "fp32", "--json")
+    code, out, err = command("vsf", "export", run, "-o", model, "--json")
     assert code == 0, err
-    (exported,) = json.loads(out)
-    assert exported["files"] == [str(model)]
-    assert exported["parity"]["fp32.onnxruntime.dfi_max_abs"] < 1e-5
+    exported = {item["target"]: item for item in json.loads(out)}
+    assert list(exported) == ["onnx", "openvino", "tensorrt"]
+    assert exported["onnx"]["files"] == [str(model)]
+    assert exported["onnx"]["parity"]["fp32.onnxruntime.dfi_max_abs"] < 1e-5
+    assert exported["onnx"]["parity"]["fp16.onnxruntime.dfi_max_abs"] < 0.002
+    for name in ("openvino", "tensorrt"):  # written, or skipped with a sentence
+        assert bool(exported[name]["files"]) != bool(exported[name]["skipped"])
 
     brightfield = np.random.default_rng(7).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "cell.png"), brightfield)

@@ -25,7 +25,7 @@ def prepare(source: Path, out: Path, strip: int = 0) -> None:
     runpy.run_path(str(EXAMPLE / "prepare.py"))["prepare"](source, out, strip)
 
 
-@pytest.mark.parametrize("strip", [0, 128])
+@pytest.mark.parametrize("strip", [0, 320])
 def test_the_parts_are_apart_and_the_example_finds_them(tmp_path: Path, strip: int) -> None:
     columns = np.arange(1024, dtype=np.uint16)
     experiment = load_experiment(EXAMPLE / "experiment.toml")
@@ -35,7 +35,7 @@ def test_the_parts_are_apart_and_the_example_finds_them(tmp_path: Path, strip: i
         cv2.imwrite(str(tmp_path / f"fluorescence_{stain}.png"), np.tile(columns, (8, 1)))
     prepare(tmp_path, tmp_path / "fields", strip)
     fields = {field.donor: field for field in find_fields(experiment.data, tmp_path / "fields")}
-    expected = {"left": (0, 704 - strip), "right": (704, 1024)} | ({"strip": (576, 704)} if strip else {})
+    expected = {"left": (strip, 704), "right": (704, 1024)} | ({"strip": (0, strip)} if strip else {})
     assert set(fields) == set(expected)
     for donor, (first, end) in expected.items():
         planes, _ = read_planes(experiment.data, fields[donor].brightfield)

@@ -147,11 +147,15 @@ def _providers(device: str, folder: Path | None) -> list[tuple[str, dict[str, st
 
 
 def _builds() -> dict[str, str]:
-    """Give the installed builds and versions: two of them overwrite each other's files, which ``doctor`` reports."""
+    """Give the installed builds and versions: two of them overwrite each other's files, which ``doctor`` reports.
+
+    Providers that come as plugins (``onnxruntime-ep-...``) have a folder of their own.
+    """
     found = {}
     for dist in distributions():
         name = dist.metadata["Name"] or ""
-        if name.lower().replace("_", "-").startswith("onnxruntime"):
+        plain = name.lower().replace("_", "-")
+        if plain.startswith("onnxruntime") and not plain.startswith("onnxruntime-ep-"):
             found[name] = dist.version
     return found
 

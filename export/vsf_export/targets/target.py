@@ -18,6 +18,8 @@ from vsframework import VsfError
 from vsframework.interfaces import ExportRecord, ExportSpec
 
 P = TypeVar("P", bound=GraphParams)
+MARK = ".vsf-export"
+"""File in every exported folder: only such a folder is ever replaced."""
 
 
 class GraphTarget(ABC, Generic[P]):
@@ -67,14 +69,13 @@ def whole_folder(out: Path) -> Iterator[Path]:
     VsfError
         When `out` is a file, or a folder with other things than an earlier export.
     """
-    mark = ".vsf-export"
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / mark).exists())):
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not (out / MARK).exists())):
         raise VsfError(f"{out} is there and is not an earlier export: name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
         yield temporary
-        (temporary / mark).write_text("Written by vsf export; replaced as a whole by the next one.\n", encoding="utf-8")
+        (temporary / MARK).write_text("Written by vsf export; replaced as a whole by the next one.\n", encoding="utf-8")
         temporary.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -84,5 +85,5 @@ def whole_folder(out: Path) -> Iterator[Path]:
 
 
 def files_of(folder: Path) -> tuple[Path, ...]:
-    """Give every file below `folder`, sorted."""
-    return tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    """Give every file of an export below `folder`, sorted; not the mark by which the next one knows it."""
+    return tuple(sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MARK))
