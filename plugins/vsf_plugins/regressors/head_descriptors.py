@@ -19,9 +19,10 @@ class HeadDescriptorsParams(Params):
         description="Of the Gaussian kernel, as a share of the typical distance between two cells.",
     )
     ridges: tuple[float, ...] = Field(
-        (0.03, 0.1, 0.3, 1.0, 3.0),
+        (0.1, 0.3, 1.0, 3.0, 10.0),
         min_length=1,
-        description="Strengths of the shrinkage to choose from, by leaving out each training donor in turn.",
+        description="Strengths of the shrinkage; predictions are averaged over them, because a handful of donors "
+        "cannot tell which is best.",
     )
 
 

@@ -16,12 +16,10 @@ from vsframework.errors import VsfError
 
 FAR = 4.0
 """Standard deviations at which a descriptor is cut off: an overlapped head must not be unlike everything."""
-FOLDS = 5
-"""Of the choice of the ridge where all cells are of one donor."""
 
 
 class HeadDescriptors:
-    """Fits the regression. Nothing is drawn, but folds where all cells are of one donor."""
+    """Fits the regression; nothing is drawn, so the seed has no influence."""
 
     def __init__(self, params: HeadDescriptorsParams) -> None:
         self.params = params
@@ -33,7 +31,7 @@ class HeadDescriptors:
         donors: Sequence[str],
         seed: int,
     ) -> FittedHeadDescriptors:
-        """Learn `values` [N] from `brightfield` [N, P, H, W]; the ridge is chosen on the training donors alone.
+        """Learn `values` [N] from `brightfield` [N, P, H, W].
 
         Raises
         ------
@@ -45,23 +43,8 @@ class HeadDescriptors:
         kinds = [_Scaled.of(found, self.params.width) for found in describe(brightfield)]
         kernel = _mean([kind.kernel(kind.cells) for kind in kinds])
         wanted, scale = deviations(values, donors)
-        ridge = self._choose(kernel, wanted, _folds(donors, seed))
-        return FittedHeadDescriptors(kinds, _solve(kernel, wanted, ridge), scale)
-
-    def _choose(self, kernel: Floats, wanted: Floats, folds: npt.NDArray[np.intp]) -> float:
-        """Choose the ridge with the smallest absolute error on the fold left out, each fold counting the same."""
-        if len(self.params.ridges) == 1 or folds.max() == 0:
-            return self.params.ridges[len(self.params.ridges) // 2]
-
-        def error(ridge: float) -> float:
-            errors = []
-            for fold in range(folds.max() + 1):
-                seen, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-                weights = _solve(kernel[np.ix_(seen, seen)], wanted[seen], ridge)
-                errors.append(np.abs(kernel[np.ix_(left, seen)] @ weights - wanted[left]).mean())
-            return float(np.mean(errors))
-
-        return min(self.params.ridges, key=error)
+        weights = _mean([_solve(kernel, wanted, ridge) for ridge in self.params.ridges])
+        return FittedHeadDescriptors(kinds, weights, scale)
 
 
 class FittedHeadDescriptors:
@@ -118,14 +101,6 @@ def _solve(kernel: Floats, wanted: Floats, ridge: float) -> Floats:
     return solved
 
 
-def _mean(kernels: Sequence[Floats]) -> Floats:
-    averaged: Floats = np.mean(kernels, axis=0)
+def _mean(arrays: Sequence[Floats]) -> Floats:
+    averaged: Floats = np.mean(arrays, axis=0)
     return averaged
-
-
-def _folds(donors: Sequence[str], seed: int) -> npt.NDArray[np.intp]:
-    """Number the donors [N]; of one donor, draw folds."""
-    folds: npt.NDArray[np.intp] = np.unique(np.asarray(donors, dtype=str), return_inverse=True)[1]
-    if folds.max() == 0:
-        folds = np.random.default_rng(seed).permutation(len(folds)) % min(FOLDS, len(folds))
-    return folds
