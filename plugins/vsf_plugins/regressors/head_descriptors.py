@@ -12,11 +12,11 @@ from vsframework import Component, Params
 class HeadDescriptorsParams(Params):
     """How alike two cells must look to say something about each other, and how much is believed."""
 
-    width: float = Field(
+    reach: float = Field(
         1.0,
         gt=0,
         le=100,
-        description="Of the Gaussian kernel, as a share of the typical distance between two cells.",
+        description="Width of the Gaussian kernel, as a share of the typical distance between two cells.",
     )
     ridges: tuple[float, ...] = Field(
         (0.1, 0.3, 1.0, 3.0, 10.0),

@@ -40,7 +40,7 @@ class HeadDescriptors:
         """
         if len(values) < 2:
             raise VsfError(f"head-descriptors cannot learn from {len(values)} cells; it needs 2 or more")
-        kinds = [_Scaled.of(found, self.params.width) for found in describe(brightfield)]
+        kinds = [_Scaled.of(found, self.params.reach) for found in describe(brightfield)]
         kernel = _mean([kind.kernel(kind.cells) for kind in kinds])
         wanted, scale = deviations(values, donors)
         weights = _mean([_solve(kernel, wanted, ridge) for ridge in self.params.ridges])
@@ -71,13 +71,13 @@ class _Scaled:
     cells: Floats
     offset: Floats
     unit: Floats
-    width: float
+    reach: float
 
     @classmethod
-    def of(cls, found: Floats, width: float) -> _Scaled:
+    def of(cls, found: Floats, reach: float) -> _Scaled:
         offset, spread = found.mean(axis=0), found.std(axis=0)
         unit = np.where(spread > 0, spread, 1.0)
-        return cls(_standardised(found, offset, unit), offset, unit, width)
+        return cls(_standardised(found, offset, unit), offset, unit, reach)
 
     def scaled(self, found: Floats) -> Floats:
         """Bring `found` [M, D] to the scale of the training cells."""
@@ -86,7 +86,7 @@ class _Scaled:
     def kernel(self, scaled: Floats) -> Floats:
         """How alike `scaled` [M, D] and the training cells look: [M, N], 0 to 1."""
         squares = (scaled**2).sum(axis=1)[:, None] + (self.cells**2).sum(axis=1) - 2 * scaled @ self.cells.T
-        alike: Floats = np.exp(-np.maximum(squares, 0) / (2 * self.width**2))
+        alike: Floats = np.exp(-np.maximum(squares, 0) / (2 * self.reach**2))
         return alike
 
 
