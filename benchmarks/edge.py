@@ -1,7 +1,7 @@
 """From a cold process to the first result: opening a bundle of the generator `fast`, its engine, and one patch.
 
-Each figure is that of a new process without torch: ``process`` from its start to its end, the others inside it from the
-first line of Python. ``first use`` starts with an empty engine cache, so it builds and checks the engine and measures
+Each figure is that of a new process without torch: ``process`` from its start to its end, ``cpu`` the seconds of all its
+threads (which a busy machine hardly changes), the others inside it from the first line of Python. ``first use`` starts with an empty engine cache, so it builds and checks the engine and measures
 the runtimes against each other where there are several; ``from then on`` finds the engine.
 
 Run ``python benchmarks/edge.py`` for a table, with ``--json PATH`` for a record.
@@ -75,7 +75,8 @@ def make_bundle(path: Path) -> None:
 
 
 def cold(bundle: Path, runtime: str, cache: Path) -> dict[str, Any]:
-    """Run one new process and give its times in seconds, with ``process``: its whole life."""
+    """Run one new process and give its times in seconds, with ``process`` and ``cpu``: of its whole life."""
+    before = os.times()
     start = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", COLD, str(bundle), runtime],
@@ -84,8 +85,11 @@ def cold(bundle: Path, runtime: str, cache: Path) -> dict[str, Any]:
         check=True,
         env={**os.environ, "VSF_EDGE_CACHE": str(cache)},
     )
+    process = time.perf_counter() - start
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
     times: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return {"process": time.perf_counter() - start, **times}
+    return {"process": process, "cpu": cpu, **times}
 
 
 def measure(repeats: int) -> dict[str, Any]:
