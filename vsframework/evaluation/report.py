@@ -21,7 +21,7 @@ from vsframework.evaluation.compared_errors import compare_runs
 from vsframework.evaluation.comparing import Comparison
 from vsframework.evaluation.examples import read_examples
 from vsframework.evaluation.histograms import PixelHistograms
-from vsframework.evaluation.results import FOLDER, Evaluation, QuantityResult, read_cells
+from vsframework.evaluation.results import Evaluation, QuantityResult, read_cells
 from vsframework.evaluation.runs import dataset_path, provenance, require_run
 from vsframework.evaluation.strips import Strip, draw_strip
 from vsframework.evaluation.trusting import QuantityTrustResult
@@ -66,8 +66,6 @@ def write_report(run: Path, output: Path | None = None, beside: Sequence[Path] =
     from vsframework.dataset.store import PatchDataset
 
     evaluation = Evaluation.read(require_run(run))
-    if evaluation.method == "regressor":
-        raise UsageError(f"{run} has no stains to show; its numbers are in {run / FOLDER} and 'vsf compare' reads them")
     dataset = PatchDataset.open(dataset_path(run))
     found = dataset.info.get("hash", "")
     if evaluation.dataset_hash != found:
@@ -91,31 +89,36 @@ def render(run: Path, evaluation: Evaluation, dataset: PatchDataset, comparison:
         p_value=wording.p_value,
     )
     template = environment.from_string((room / "report.html.j2").read_text(encoding="utf-8"))
-    main = evaluation.quantities[0]
-    cells = read_cells(run)
-    histograms = PixelHistograms.read(run)
+    main, cells = evaluation.quantities[0], read_cells(run)
+    shown, word = main, "virtual"
+    if evaluation.method == "regressor":  # no stains: what was evaluated is the direct regressor
+        shown, word = main.of_regressor(), "predicted"
+        cells = cells.rename(columns={f"regressor_{main.name}": f"virtual_{main.name}"})
+    stained = evaluation.method == "virtual"
     return template.render(
         style=Markup((room / "report.css").read_text(encoding="utf-8")),  # noqa: S704 - our own file
         evaluation=evaluation,
         simulated=wording.SIMULATED,
-        main=main,
+        main=shown,
+        word=word,
+        stained=stained,
         headline=_unbroken(wording.headline(evaluation, main)),
-        verdict=_verdict(main),
+        verdict=_verdict(shown),
         uncertainty=_unbroken(wording.uncertainty(main)),
         beside=_unbroken(wording.beside_regressor(evaluation, main)),
         trust=evaluation.trust,
         trusted=_trusted(evaluation),
         comparison=comparison,
         cautions=wording.cautions(evaluation, main),
-        rows=sorted(main.donors, key=lambda row: (not row.held_out, row.donor)),
-        donor_figure=_inline(figures.donor_errors(main)),
-        scatter=_inline(figures.scatter(cells, main)),
-        bland_altman=_inline(figures.bland_altman(cells, main)),
-        calibration=_inline(figures.calibration(cells, main)),
-        histograms=[_inline(figures.pixel_histogram(histograms, channel)) for channel in range(len(histograms.stains))],
-        denoising=_denoising(cells, main.name),
+        rows=sorted(shown.donors, key=lambda row: (not row.held_out, row.donor)),
+        donor_figure=_inline(figures.donor_errors(shown)),
+        scatter=_inline(figures.scatter(cells, shown, word)),
+        bland_altman=_inline(figures.bland_altman(cells, shown, word)),
+        calibration=_inline(figures.calibration(cells, shown, word)),
+        histograms=_histograms(run) if stained else [],
+        denoising=_denoising(cells, main.name) if stained else (),
         curves=[_inline(curve) for curve in figures.training_curves(_metrics(run))],
-        examples=list(_examples(run, cells, evaluation)),
+        examples=list(_examples(run, cells, evaluation)) if stained else [],
         rejections=rejections(dataset.cells),
         accepted=len(cells),
         rejected=len(dataset.cells) - len(cells),
@@ -183,6 +186,11 @@ def _verdict(result: QuantityResult) -> str:
 def _unbroken(sentence: str) -> str:
     """Keep a number and its percent sign on one line."""
     return sentence.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _histograms(run: Path) -> list[Markup]:
+    histograms = PixelHistograms.read(run)
+    return [_inline(figures.pixel_histogram(histograms, channel)) for channel in range(len(histograms.stains))]
 
 
 def _denoising(cells: pd.DataFrame, quantity: str) -> tuple[float, float]:

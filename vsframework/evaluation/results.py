@@ -90,6 +90,28 @@ class QuantityResult(_Result):
     interval: GainInterval | None
     regressor_interval: GainInterval | None = None
 
+    def of_regressor(self) -> QuantityResult:
+        """Give the same with the direct regressor's numbers in the place of the virtual stains'."""
+
+        def averages(of: Averages) -> Averages:
+            names = ("mae", "mape", "bias", "pearson", "spearman", "skill")
+            return of.model_copy(update={name: getattr(of, f"regressor_{name}") for name in names})
+
+        donors = tuple(
+            row.model_copy(update={"virtual": row.regressor, "skill": row.regressor_skill})
+            for row in self.donors
+            if row.regressor is not None
+        )
+        return self.model_copy(
+            update={
+                "donors": donors,
+                "held_out": averages(self.held_out),
+                "mean": averages(self.mean),
+                "sd": averages(self.sd),
+                "interval": self.regressor_interval,
+            }
+        )
+
     @property
     def unmeasurable(self) -> int:
         """Cells of held-out donors without a virtual value."""

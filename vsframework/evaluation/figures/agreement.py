@@ -21,8 +21,11 @@ CALIBRATION_GROUPS = 10
 """Points of the calibration plot at most; each stands for five cells at least."""
 
 
-def scatter(cells: pd.DataFrame, result: QuantityResult) -> str:
-    """Plot virtual against true values per cell, with the identity and the constant of the held-out donors."""
+def scatter(cells: pd.DataFrame, result: QuantityResult, word: str = "virtual") -> str:
+    """Plot virtual against true values per cell, with the identity and the constants of the held-out donors.
+
+    `word` is what the predicted values are called, here and below.
+    """
     with rc_context(STYLE):
         figure = Figure(figsize=(3.9, 4.1))
         axes = figure.subplots()
@@ -30,13 +33,15 @@ def scatter(cells: pd.DataFrame, result: QuantityResult) -> str:
         unseen = cells["donor"].isin(held_out).to_numpy()
         true = cells[f"true_{result.name}"].to_numpy(float)
         virtual = cells[f"virtual_{result.name}"].to_numpy(float)
-        constant = next(row.constant for row in result.donors if row.held_out)
-        shown = np.concatenate([true, virtual, [constant]])
+        constants = sorted({row.constant for row in result.donors if row.held_out})
+        shown = np.concatenate([true, virtual, constants])
         low, high = float(np.nanmin(shown)), float(np.nanmax(shown))
         margin = 0.04 * (high - low) or 1.0
         limits = (low - margin, high + margin)
         axes.plot(limits, limits, color=FAINT, linewidth=1, label="identity")
-        axes.axhline(constant, color=CONSTANT, linewidth=1.3, linestyle=(0, (5, 3)), label="constant")
+        for number, constant in enumerate(constants):  # one per donor where each was held out in turn
+            name = None if number else "constant"
+            axes.axhline(constant, color=CONSTANT, linewidth=1.3, linestyle=(0, (5, 3)), label=name)
         styles = ((~unseen, TRAINED_ON, 8, 0.45, "trained on"), (unseen, HELD_OUT, 15, 0.8, "held out"))
         for which, color, size, alpha, name in styles:
             axes.scatter(
@@ -54,15 +59,15 @@ def scatter(cells: pd.DataFrame, result: QuantityResult) -> str:
             ylim=limits,
             aspect="equal",
             xlabel=f"true {with_unit(result.name, result.unit)}",
-            ylabel=f"virtual {with_unit(result.name, result.unit)}",
+            ylabel=f"{word} {with_unit(result.name, result.unit)}",
         )
         same_ticks(axes)
         figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
-        title = f"Virtual against true {label(result.name)}, one point per cell"
+        title = f"{word.capitalize()} against true {label(result.name)}, one point per cell"
         return to_svg(figure, "scatter", title)
 
 
-def bland_altman(cells: pd.DataFrame, result: QuantityResult) -> str:
+def bland_altman(cells: pd.DataFrame, result: QuantityResult, word: str = "virtual") -> str:
     """Plot virtual minus true against their mean for held-out cells, with the bias and the 95 % limits of agreement.
 
     Bland & Altman, Lancet 1986: a trend or a funnel shows what a correlation hides.
@@ -83,8 +88,8 @@ def bland_altman(cells: pd.DataFrame, result: QuantityResult) -> str:
                 name = None if number else "95 % limits of agreement"
                 axes.axhline(limit, color=CONSTANT, linewidth=1, linestyle=(0, (5, 3)), label=name)
         axes.set(
-            xlabel=f"mean of true and virtual {with_unit(result.name, result.unit)}",
-            ylabel=f"virtual minus true {with_unit(result.name, result.unit)}",
+            xlabel=f"mean of true and {word} {with_unit(result.name, result.unit)}",
+            ylabel=f"{word} minus true {with_unit(result.name, result.unit)}",
         )
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.yaxis.set_major_locator(MaxNLocator(6))
@@ -92,7 +97,7 @@ def bland_altman(cells: pd.DataFrame, result: QuantityResult) -> str:
         return to_svg(figure, "bland-altman", f"Bland-Altman plot of {label(result.name)}")
 
 
-def calibration(cells: pd.DataFrame, result: QuantityResult) -> str:
+def calibration(cells: pd.DataFrame, result: QuantityResult, word: str = "virtual") -> str:
     """Plot what was measured against what was predicted, in groups of equally many held-out cells.
 
     Each point is the mean true value of a group with its 95 % interval (Student's t, cells taken as independent); on
@@ -121,7 +126,7 @@ def calibration(cells: pd.DataFrame, result: QuantityResult) -> str:
             label="group of cells",
         )
         axes.set(
-            xlabel=f"mean virtual {with_unit(result.name, result.unit)}",
+            xlabel=f"mean {word} {with_unit(result.name, result.unit)}",
             ylabel=f"mean true {with_unit(result.name, result.unit)}",
         )
         same_ticks(axes)
