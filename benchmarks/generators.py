@@ -42,10 +42,10 @@ Image = npt.NDArray[np.float32]
 Run = Callable[[Image], Image]
 
 
-def count_gflop(network: nn.Module, side: int = SIDE) -> float:
+def count_gflop(network: nn.Module, side: int = SIDE, planes: int = 1) -> float:
     """Count the GFLOP of `network` for one patch of `side` pixels; a multiply and an add are 2 FLOP."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, 1, side, side))
+        network(torch.zeros(1, planes, side, side))
     return float(counter.get_total_flops()) / 1e9
 
 
@@ -107,12 +107,12 @@ RUNTIMES: Mapping[str, Callable[[nn.Module, bytes, int], Run]] = {
 }
 
 
-def export(network: nn.Module) -> bytes:
-    """Give `network` as an ONNX graph for one patch."""
+def export(network: nn.Module, planes: int = 1) -> bytes:
+    """Give `network` as an ONNX graph for one patch of `planes` brightfield planes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's notes on its own exporter
         program = torch.onnx.export(
-            network, (torch.zeros(1, 1, SIDE, SIDE),), dynamo=True, opset_version=OPSET, verbose=False
+            network, (torch.zeros(1, planes, SIDE, SIDE),), dynamo=True, opset_version=OPSET, verbose=False
         )
     assert program is not None
     content: bytes = program.model_proto.SerializeToString()

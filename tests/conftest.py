@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,12 @@ settings.register_profile("project", deadline=None)  # speed is a benchmark's bu
 settings.load_profile("project")
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the engines of vsf-edge out of the user's cache, and those of one test run apart from another's."""
+    os.environ["VSF_EDGE_CACHE"] = str(tmp_path_factory.mktemp("engines"))
 
 
 @pytest.fixture(scope="session")

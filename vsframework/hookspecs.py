@@ -24,7 +24,16 @@ from vsframework.components import Component
 if TYPE_CHECKING:
     import click
 
-    from vsframework.interfaces import Denoiser, Detector, ExportTarget, Generator, Quantifier, Registrar, Regressor
+    from vsframework.interfaces import (
+        Denoiser,
+        Detector,
+        ExportTarget,
+        Gate,
+        Generator,
+        Quantifier,
+        Registrar,
+        Regressor,
+    )
 
 PROJECT = "vsframework"
 hookspec = pluggy.HookspecMarker(PROJECT)
@@ -74,6 +83,14 @@ def vsf_quantifiers() -> Sequence[Component[Quantifier]]:  # type: ignore[empty-
 @hookspec
 def vsf_regressors() -> Sequence[Component[Regressor]]:  # type: ignore[empty-body]
     """Offer regressors: they predict a quantity from brightfield alone, without stains (McCallum et al. 2019).
+
+    .. versionadded:: 0.1
+    """
+
+
+@hookspec
+def vsf_gates() -> Sequence[Component[Gate]]:  # type: ignore[empty-body]
+    """Offer gates: they measure whether the image of a cell is good enough for a number to be given.
 
     .. versionadded:: 0.1
     """

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.gates import Gate as Gate
+from vsframework.gates import GateMeasure as GateMeasure
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -93,7 +96,7 @@ class Registrar(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Detection:
-    """One cell of a field.
+    """One cell of a field, or one tile of it.
 
     Attributes
     ----------
@@ -117,7 +120,10 @@ class Detection:
 
 @runtime_checkable
 class Detector(Protocol):
-    """Finds the cells of a brightfield field. Called once per field."""
+    """Finds the cells of a brightfield field, or whatever is to be cut out of it. Called once per field.
+
+    Of a z stack it sees the middle plane.
+    """
 
     def detect(self, field: ImageArray) -> Sequence[Detection]:
         """Find cells in `field` [H, W]; best first, none for a blank field."""
@@ -147,7 +153,10 @@ class Denoised:
 
 @runtime_checkable
 class Denoiser(Protocol):
-    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring."""
+    """Removes the background of a fluorescence patch. Called once per cell, before training and before measuring.
+
+    One that changes nothing on purpose says so with an attribute ``passes_through = True``.
+    """
 
     def denoise(self, stains: npt.NDArray[np.generic]) -> Denoised:
         """Remove the background of `stains` [C, H, W], raw counts, reference stain (dsDNA) first."""
@@ -190,7 +199,12 @@ class Generator(Protocol):
         """
 
     def deploy(self, generator: nn.Module) -> nn.Module:
-        """Give the form of a trained `generator` to measure with: no layer depends on the batch, nothing is random."""
+        """Give the form of a trained `generator` to measure with: no layer depends on the batch, nothing is random.
+
+        With ``training.mode = "deploy"`` the dropout of `generator` is gone and torch's batch, instance and group
+        normalisation are layers that scale and shift by held statistics
+        (`vsframework.training.fixed_statistics.FixableNorm`); leave these as they are.
+        """
 
 
 # -------------------------------------------------------------------------------------------------- quantifiers
@@ -294,7 +308,12 @@ class ExportSpec:
     quantifier
         Measured inside the exported graph.
     reference
-        Brightfield patches [N, in_channels, H, W], counts, to check parity on.
+        Brightfield patches [N, in_channels, H, W], counts, to check parity on: of cells that no training saw.
+    cells
+        Name of each of them, to name the worst one; numbered where it is empty.
+    calibration
+        Brightfield patches [N, in_channels, H, W], counts, of training donors, from which int8 takes its ranges; None
+        where there are none.
     metadata
         Provenance to carry along: JSON values only.
     """
@@ -307,6 +326,8 @@ class ExportSpec:
     stain_full_scale: tuple[float, ...]
     quantifier: Quantifier
     reference: npt.NDArray[np.float32]
+    cells: tuple[str, ...] = ()
+    calibration: npt.NDArray[np.float32] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -17,15 +18,26 @@ from typing import TYPE_CHECKING, Any
 
 import vsframework
 from vsframework.atomic import write_text
-from vsframework.config import Experiment, Selection, load_experiment, write_experiment
+from vsframework.config import Experiment, Selection, SplitSection, load_experiment, write_experiment
 from vsframework.errors import UsageError, VsfError
 from vsframework.plugins import registry
 
 if TYPE_CHECKING:
     from vsframework.dataset import PatchDataset
+    from vsframework.training.distillation import Teaching
 
 DATASET_SECTIONS = ("data", "patches", "registrar", "alignment", "detector", "denoiser", "quantifier")
-TRAINING_SECTIONS = ("split", "generator", "training", "augmentation", "validation", "objective", "weak")
+EVALUATION_SECTIONS = ("quantifier", "regressor", "baseline")
+TRAINING_SECTIONS = (
+    "split",
+    "generator",
+    "training",
+    "augmentation",
+    "validation",
+    "objective",
+    "weak",
+    "distillation",
+)
 
 
 @dataclass(frozen=True)
@@ -68,14 +80,31 @@ class Run:
         self.folder = file.parent
         self.path = self.folder / self.experiment.output
         self.dataset_path = self.path / "dataset"
+        self.builds_dataset = True
+        self.device = "cpu"
+
+    def holding_out(self, split: SplitSection, inside: Path, device: str = "cpu") -> Run:
+        """Give this experiment with another `split`, in the folder `inside`, on the dataset of this one.
+
+        `device` (of torch) is where it is evaluated.
+        """
+        other = copy.copy(self)
+        other.experiment = self.experiment.model_copy(
+            update={"split": split, "output": os.path.relpath(inside, self.folder)}
+        )
+        other.path = inside
+        other.builds_dataset = False
+        other.device = device
+        return other
 
     # ------------------------------------------------------------------------------------------------ stages
 
     @property
     def stages(self) -> list[Stage]:
         """Every stage, in order."""
-        from vsframework import dataset, evaluation, training
+        from vsframework import dataset, evaluation, training, trust
         from vsframework.dataset import PatchDataset
+        from vsframework.evaluation.leaks import refuse_leaks
         from vsframework.evaluation.report import write_report
         from vsframework.inference import Stainer
         from vsframework.training.checkpoints import FINAL
@@ -84,20 +113,27 @@ class Run:
             return PatchDataset.open(self.dataset_path)
 
         def evaluate() -> None:
-            evaluation.evaluate(open_dataset(), self.path, Stainer.load(self.path))
+            evaluation.evaluate(open_dataset(), self.path, Stainer.load(self.path, device=self.device))
 
+        def train() -> None:
+            patches, weak = open_dataset(), self.weak_dataset()
+            refuse_leaks(self.experiment.split.test_donors, [*patches.donors, *(weak.donors if weak else [])])
+            training.train(self.experiment, patches, self.path, weak, self._teaching())
+
+        first = Stage(
+            "dataset",
+            "dataset/dataset.json",
+            self._dataset_key,
+            lambda: dataset.build(self.experiment, self.folder, self.dataset_path),
+        )
         return [
+            *([first] if self.builds_dataset else []),
+            Stage("train", f"checkpoints/{FINAL}", self._training_key, train),
             Stage(
-                "dataset",
-                "dataset/dataset.json",
-                self._dataset_key,
-                lambda: dataset.build(self.experiment, self.folder, self.dataset_path),
-            ),
-            Stage(
-                "train",
-                f"checkpoints/{FINAL}",
-                self._training_key,
-                lambda: training.train(self.experiment, open_dataset(), self.path, self._weak_dataset()),
+                "calibrate",
+                trust.NAME,
+                self._calibration_key,
+                lambda: trust.calibrate(open_dataset(), self.path, Stainer.load(self.path, device=self.device)),
             ),
             Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
             Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
@@ -114,26 +150,45 @@ class Run:
         return {"sections": self._sections(DATASET_SECTIONS), "inputs": inputs, "software": self._software("denoiser")}
 
     def _training_key(self) -> dict[str, Any]:
+        from vsframework.training.distillation import teaching_hashes
+
         info = json.loads((self.dataset_path / "dataset.json").read_text(encoding="utf-8"))
-        weak = self._weak_dataset()
-        measured_by = ("quantifier",) if self.experiment.objective.lambda_quantity else ()
+        weak = self.weak_dataset()
+        measured_by = ("quantifier",) if self.experiment.measures_in_training else ()
         return {
             "sections": self._sections((*TRAINING_SECTIONS, *measured_by)),
             "dataset": info["hash"],
             "weak": weak.info["hash"] if weak else None,
+            "teaching": teaching_hashes(self.experiment, self.folder),
             "software": self._software("generator"),
         }
 
-    def _weak_dataset(self) -> PatchDataset | None:
+    def weak_dataset(self) -> PatchDataset | None:
+        """Open the dataset of measured values that is trained on too; None where the experiment names none."""
         from vsframework.training.data import open_weak_dataset
 
         return open_weak_dataset(self.experiment, self.folder)
 
-    def _evaluation_key(self) -> dict[str, Any]:
+    def _teaching(self) -> Teaching | None:
+        from vsframework.training.distillation import open_teaching
+
+        return open_teaching(self.experiment, self.folder)
+
+    def _calibration_key(self) -> dict[str, Any]:
         from vsframework.training.checkpoints import FINAL
 
         weights = hashlib.sha256((self.path / "checkpoints" / FINAL).read_bytes()).hexdigest()
-        return {**self._training_key(), "weights": weights, "quantifier": self._sections(("quantifier",))}
+        plugins = [registry().find("gate", gate.name).plugin for gate in self.experiment.trust.gates]
+        return {
+            **self._training_key(),
+            "weights": weights,
+            "measured": self._sections(("quantifier", "trust")),
+            "gates": {plugin.distribution: plugin.version for plugin in plugins},
+        }
+
+    def _evaluation_key(self) -> dict[str, Any]:
+        table = hashlib.sha256((self.path / "trust.json").read_bytes()).hexdigest()
+        return {**self._calibration_key(), "trust": table, "judged by": self._sections(EVALUATION_SECTIONS)}
 
     def _sections(self, names: tuple[str, ...]) -> dict[str, Any]:
         tables = self.experiment.tables()
@@ -219,6 +274,11 @@ def check_components(experiment: Experiment) -> None:
                 registry().find(kind, selection.name).component.parse(selection.params)
             except UsageError as error:
                 raise UsageError(f"[{section}] {error}") from error
+    for gate in experiment.trust.gates:
+        try:
+            registry().find("gate", gate.name).component.parse(gate.params)
+        except UsageError as error:
+            raise UsageError(f"[trust] {error}") from error
 
 
 def machine() -> dict[str, Any]:

@@ -39,6 +39,7 @@ KINDS: dict[str, str] = {
     "generator": "vsf_generators",
     "quantifier": "vsf_quantifiers",
     "regressor": "vsf_regressors",
+    "gate": "vsf_gates",
     "export-target": "vsf_export_targets",
 }
 """The kinds of component and the hook that collects each."""

@@ -1,28 +1,27 @@
-"""What this machine has, what will run on it, and what to install."""
+"""What this machine has, what will run on it, how fast about, and what to install. Nothing here loads a driver."""
 
 from __future__ import annotations
 
-import ctypes.util
-import os
 import platform
-import shutil
-import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from vsf_edge import __version__
-from vsf_edge.errors import EdgeError
+from vsf_edge import __version__, probe
 from vsf_edge.interfaces import Availability
+from vsf_edge.machine import cpu_features, cpu_name, has_nvidia_driver, installed, usable_cores
 from vsf_edge.plugins import EdgePlugins
 
-PYTHON_AT_LEAST = (3, 11)
+PAPER_GFLOP = 23.8
+"""Of one 256x256 patch through the paper's two generators (docs/generators.md)."""
 
-_RELEVANT_FLAGS = (
-    *("sse4_2", "avx", "f16c", "fma", "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8"),
-    *("asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve"),
-)
+REAL_TIME_MS = 40.0
+"""One frame at 25 frames per second."""
+
+_PACKAGES = ("numpy", "opencv-python-headless", "click", "tifffile", "cryptography")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +31,7 @@ class Examination:
     Attributes
     ----------
     facts
-        Python, system, processor, GPU and versions: JSON values only.
+        Python, system, processor, GPU, versions and speed: JSON values only.
     runtimes
         By name, what each says about itself.
     advice
@@ -48,87 +47,96 @@ class Examination:
         """Whether any runtime works here."""
         return any(runtime.usable for runtime in self.runtimes.values())
 
+    def ways(self, precisions: Sequence[str]) -> dict[str, list[str]]:
+        """Give for each of a bundle's `precisions` what will run it here, as ``--runtime`` takes it."""
+        return {
+            precision: [
+                f"{name}:{device}"
+                for name, runtime in self.runtimes.items()
+                if runtime.usable
+                for device, possible in runtime.devices.items()
+                if precision in possible
+            ]
+            for precision in precisions
+        }
+
     def document(self) -> dict[str, Any]:
         """Give it as JSON values."""
         runtimes = {
-            name: {"usable": runtime.usable, "detail": runtime.detail, "advice": runtime.advice, **runtime.facts}
+            name: {
+                "usable": runtime.usable,
+                "detail": runtime.detail,
+                "advice": runtime.advice,
+                "devices": {device: list(possible) for device, possible in runtime.devices.items()},
+                **runtime.facts,
+            }
             for name, runtime in self.runtimes.items()
         }
         return {"usable": self.usable, **self.facts, "runtimes": runtimes, "advice": self.advice}
 
 
 def examine(plugins: EdgePlugins) -> Examination:
-    """Examine this machine. Loads no driver: a broken one may end the process instead of raising."""
+    """Examine this machine; drivers and runtimes are asked in processes of their own, so that only those can crash."""
+    found = plugins.of("runtime")
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        pool.submit(probe.cuda)
+        answers = list(pool.map(lambda plugin: probe.availability(plugin.point.value), found))
     facts: dict[str, Any] = {
         "vsf_edge": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "cpu": {"name": cpu_name(), "cores": usable_cores(), "features": cpu_features()},
+        "cpu": {"name": cpu_name(), "cores": usable_cores(), "features": list(cpu_features())},
         "gpu": nvidia(),
-        "packages": {name: _version(name) for name in ("numpy", "opencv-python-headless", "click")},
+        "packages": {name: installed(name).get(name) for name in _PACKAGES},
+        "speed": speed_class(),
     }
-    runtimes: dict[str, Availability] = {}
-    advice = [f"Plugin problem: {problem}." for problem in plugins.problems]
-    for plugin in plugins.of("runtime"):
-        try:
-            runtimes[plugin.name] = plugin.create().availability()
-        except EdgeError as error:
-            runtimes[plugin.name] = Availability(usable=False, detail=str(error), facts={})
-        except Exception as error:
-            detail = f"its availability failed: {type(error).__name__}: {' '.join(str(error).split())}"
-            runtimes[plugin.name] = Availability(usable=False, detail=detail, facts={})
-    found = Examination(facts=facts, runtimes=runtimes)
-    found.advice.extend([*advice, *_advise(found)])
-    return found
-
-
-def usable_cores() -> int:
-    """Give how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def cpu_name() -> str:
-    """Give the processor's name as the system tells it."""
-    return _cpuinfo("model name") or platform.processor() or platform.machine()
-
-
-def cpu_features() -> list[str]:
-    """Give the instruction sets that matter for a network; as OpenCV names them where the system does not say."""
-    flags = set((_cpuinfo("flags") or _cpuinfo("Features")).split())
-    if flags:
-        return [flag for flag in _RELEVANT_FLAGS if flag in flags]
-    try:
-        import cv2
-
-        listed = str(cv2.getCPUFeaturesLine()).split()
-    except Exception:
-        return []
-    return [name.lstrip("*") for name in listed if not name.endswith("?")]
+    runtimes = {plugin.name: answer for plugin, answer in zip(found, answers, strict=True)}
+    examination = Examination(facts=facts, runtimes=runtimes)
+    examination.advice.extend(f"Plugin problem: {problem}." for problem in plugins.problems)
+    examination.advice.extend(_advise(examination))
+    return examination
 
 
 def nvidia() -> dict[str, Any]:
-    """Look for an NVIDIA driver without loading it; asks ``nvidia-smi`` for names where that is installed."""
-    library = ctypes.util.find_library("cuda") or ctypes.util.find_library("nvcuda")
-    jetson = Path("/etc/nv_tegra_release").exists()
-    tool = shutil.which("nvidia-smi")
-    devices: list[str] = []
-    problem = ""
-    if tool:
-        query = [tool, "--query-gpu=name,driver_version,compute_cap", "--format=csv,noheader"]
-        try:
-            answer = subprocess.run(query, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
-        except (OSError, subprocess.TimeoutExpired) as error:
-            problem = f"nvidia-smi does not answer: {error}"
-        else:
-            lines = [line.strip() for line in answer.stdout.splitlines() if line.strip()]
-            devices = lines if answer.returncode == 0 else []
-            problem = "" if answer.returncode == 0 else " ".join(lines[:1]) or "nvidia-smi failed"
+    """Give what is known of NVIDIA's driver and its GPUs: JSON values. The driver is asked in another process.
+
+    ``driver_library`` says whether a driver is installed, ``devices`` what GPUs it lists, ``problem`` why there are
+    none although there is a driver, ``jetson`` whether this is one.
+    """
+    found = probe.cuda()
+    driver = has_nvidia_driver()
     return {
-        "driver_library": library,
-        "nvidia_smi": bool(tool),
-        "jetson": jetson,
-        "devices": devices,
-        "problem": problem,
+        "driver_library": driver,
+        "jetson": Path("/etc/nv_tegra_release").exists(),
+        "cuda": found.get("cuda"),
+        "driver": found.get("driver"),
+        "devices": found["devices"],
+        "problem": found["problem"] if driver else "",
+    }
+
+
+def speed_class(seconds: float = 0.3) -> dict[str, Any]:
+    """Measure the processor's matrix products for `seconds`, and what that rate means for one patch.
+
+    A network cannot run faster than its arithmetic at the rate of large float32 matrix products: the paper's two
+    generators need 23.8 GFLOP for a patch of 256x256 px. A GPU is not measured here; 'vsf-edge bench' does that.
+    """
+    import numpy as np
+
+    left = np.random.default_rng(0).standard_normal((768, 768), np.float32)
+    left @ left  # warm-up: threads and caches
+    rates: list[float] = []
+    end = time.perf_counter() + seconds
+    while not rates or time.perf_counter() < end:
+        start = time.perf_counter()
+        left @ left
+        rates.append(2 * 768**3 / (time.perf_counter() - start) / 1e9)
+    rate = max(rates)  # what else the machine does just now is no property of it
+    paper = 1000 * PAPER_GFLOP / rate
+    return {
+        "sgemm_gflop_per_s": round(rate, 1),
+        "paper_patch_ms_at_least": round(paper, 1),
+        "class": "real time" if paper <= REAL_TIME_MS else "cells" if paper <= 25 * REAL_TIME_MS else "offline",
     }
 
 
@@ -136,7 +144,7 @@ def _advise(found: Examination) -> list[str]:
     advice = [f"{name}: {runtime.advice}." for name, runtime in found.runtimes.items() if runtime.advice]
     gpu = found.facts["gpu"]
     onnx = found.runtimes.get("onnxruntime")
-    facts = onnx.facts if onnx else {}
+    facts: Mapping[str, Any] = onnx.facts if onnx else {}
     if len(facts.get("distributions", [])) > 1:
         names = " ".join(facts["distributions"])
         advice.append(f"Several builds of ONNX Runtime are installed and overwrite each other: pip uninstall {names}, "
@@ -146,26 +154,11 @@ def _advise(found: Examination) -> list[str]:
             "There is an NVIDIA GPU that is not used: pip uninstall onnxruntime, then pip install onnxruntime-gpu."
         )
     if gpu["problem"]:
-        advice.append(f"The NVIDIA driver has a problem ({gpu['problem']}): install it again, or work on the CPU.")
+        advice.append(f"NVIDIA: {gpu['problem']}: install the driver again, or work on the CPU.")
+    openvino = found.runtimes.get("openvino")
+    x86 = platform.machine().lower() in ("x86_64", "amd64")
+    if openvino and not openvino.usable and x86 and not gpu["devices"]:
+        advice.append("OpenVINO is often the fastest on this kind of processor: pip install 'vsf-edge[openvino]'.")
     if not found.runtimes:
         advice.append("No runtime is installed, not even the built-in one: pip install --force-reinstall vsf-edge.")
     return advice
-
-
-def _cpuinfo(key: str) -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return ""
-    for line in lines:
-        name, _, value = line.partition(":")
-        if name.strip() == key:
-            return value.strip()
-    return ""
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -15,3 +15,10 @@ class EdgeUsageError(EdgeError):
 
 class BundleError(EdgeError):
     """A bundle is damaged, unsafe, or written for another version; none of it is used."""
+
+
+def brief(error: BaseException, length: int = 160) -> str:
+    """Give what a library says of an error, to be part of a sentence: one printable line of at most `length`."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    text = "".join(character if character.isprintable() else "?" for character in text)
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import cv2
@@ -19,12 +20,12 @@ MAX_IMAGE_BYTES = 1 << 30
 _UNCOMPRESSED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]  # what every reader opens, plain ImageJ among them
 
 
-def read_brightfield(path: Path, manifest: Manifest) -> Array:
+def read_brightfield(path: Path, manifest: Manifest, crop: bool = True) -> Array:
     """Read one image as the model takes it: float32 [C, H, W] in counts.
 
     A model of one plane takes the first page of a file; one of several planes takes as many pages. A colour file is
-    taken where its planes are equal, as cameras with a colour format write grey. A square image is the crop of one
-    cell and is resized to the model's patch, as the crops of its training were.
+    taken where its planes are equal, as cameras with a colour format write grey. A `crop` is a square image of one
+    cell and is resized to the model's patch, as the crops of its training were; without it, every pixel is kept.
 
     Raises
     ------
@@ -37,7 +38,8 @@ def read_brightfield(path: Path, manifest: Manifest) -> Array:
     if len({page.shape for page in pages}) > 1:
         raise EdgeError(f"{path} has planes of different sizes")
     depth = pages[0].dtype
-    pages = [_fit(page, manifest) for page in pages]
+    if crop:
+        pages = [_fit(page, manifest, path) for page in pages]
     _check_size(pages[0].shape, manifest, path)
     planes = np.stack(pages)
     if depth == np.uint8 and manifest.input_full_scale > 255:
@@ -63,16 +65,49 @@ def write_stain(path: Path, stain: Array, dtype: str = "float32") -> None:
     EdgeError
         When a count does not fit into 16 bits, or the file cannot be written.
     """
-    image: npt.NDArray[np.float32 | np.uint16] = np.asarray(stain, np.float32)
-    if dtype == "uint16":
-        rounded = np.rint(stain)
-        if rounded.max(initial=0.0) > 65535:
-            raise EdgeError(f"{path} cannot hold counts above 65535 in 16 bits: write float32")
-        image = rounded.astype(np.uint16)
-    done, encoded = cv2.imencode(".tif", image, _UNCOMPRESSED)
+    done, encoded = cv2.imencode(".tif", _as_dtype(stain, dtype, path), _UNCOMPRESSED)
     if not done:
         raise EdgeError(f"{path} cannot be encoded as TIFF")
     write_bytes(path, encoded.tobytes())
+
+
+def write_ome(path: Path, brightfield: Array, stains: Array, manifest: Manifest, dtype: str = "float32") -> None:
+    """Write one OME-TIFF with the planes of `brightfield` [C, H, W] and the `stains` [S, H, W], counts, by name.
+
+    In uncompressed strips, which every reader opens. The pixel size is given where the bundle knows it and the image
+    was not resized; the names of the planes are those of the bundle.
+
+    Raises
+    ------
+    EdgeError
+        When ``tifffile`` is not installed, a count does not fit, or the file cannot be written.
+    """
+    try:
+        import tifffile
+    except ImportError as error:
+        raise EdgeError(f"OME-TIFF needs the library tifffile ({error}): pip install 'vsf-edge[ome]'") from error
+    planes = ["brightfield", *(f"brightfield {index}" for index in range(2, len(brightfield) + 1))]
+    metadata: dict[str, object] = {
+        "axes": "CYX",
+        "Channel": {"Name": [*planes, *(stain.name for stain in manifest.stains)]},
+        "Description": f"Virtual stains by vsf-edge; {manifest.intended_use}. Counts.",
+    }
+    if manifest.pixel_size_um is not None:
+        size = manifest.pixel_size_um
+        metadata |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": size, "PhysicalSizeYUnit": "µm"}
+    image = _as_dtype(np.concatenate([brightfield, stains]), dtype, path)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, image, ome=True, photometric="minisblack", metadata=metadata)
+    write_bytes(path, stream.getvalue())
+
+
+def _as_dtype(counts: Array, dtype: str, path: Path) -> npt.NDArray[np.float32 | np.uint16]:
+    if dtype != "uint16":
+        return np.asarray(counts, np.float32)
+    rounded = np.rint(counts)
+    if rounded.max(initial=0.0) > 65535:
+        raise EdgeError(f"{path} cannot hold counts above 65535 in 16 bits: write float32")
+    return rounded.astype(np.uint16)
 
 
 def _decode(path: Path) -> list[npt.NDArray[np.generic]]:
@@ -105,11 +140,15 @@ def _grey(page: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
     return colour[:, :, 0]
 
 
-def _fit(page: npt.NDArray[np.generic], manifest: Manifest) -> npt.NDArray[np.generic]:
+def _fit(page: npt.NDArray[np.generic], manifest: Manifest, path: Path) -> npt.NDArray[np.generic]:
     """Resize a square crop to the model's square patch: bilinear when it grows, area-averaged when it shrinks."""
     height, width = page.shape
-    size = manifest.height
-    if size is None or manifest.width != size or height != width or height in (0, size):
+    size = manifest.patch_size
+    if size is None or height == width == size:
+        return page
+    if manifest.height is None and height != width:  # a model of one size says so itself
+        raise EdgeError(f"{path} is {width} x {height} px and no square crop of a cell: give --kind field to stain it")
+    if height != width or height == 0:
         return page
     method = cv2.INTER_AREA if height > size else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(page.astype(np.float32), (size, size), interpolation=method))
@@ -121,5 +160,8 @@ def _check_size(shape: tuple[int, ...], manifest: Manifest, path: Path) -> None:
             raise EdgeError(
                 f"{path} is {length} px {side} and the model takes patches {wanted} px {side}: cut square patches"
             )
+        limit = manifest.max_height if side == "high" else manifest.max_width
+        if limit is not None and length > limit:
+            raise EdgeError(f"{path} is {length} px {side} and the model takes at most {limit} px: cut it into tiles")
         if length < 1 or length % manifest.stride:
             raise EdgeError(f"{path} is {length} px {side} and the model takes multiples of {manifest.stride} px")

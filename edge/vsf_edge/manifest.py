@@ -1,23 +1,32 @@
-"""The manifest of a bundle: what the model takes, what it gives, and the hash of every file beside it."""
+"""The manifest of a bundle: what the model takes, what it gives, and the hash of every file beside it.
+
+Its schema stands in ``docs/bundle.schema.json``. A reader takes every manifest of its major version: keys that it does
+not know are left alone, so that a newer minor version may add some.
+"""
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any
 
 from vsf_edge.errors import BundleError
+from vsf_edge.json_entries import Entries, is_name, parse_json
 
 FORMAT = "vsframework-bundle"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = "1.0"
 MANIFEST_NAME = "manifest.json"
 MAX_CHANNELS = 64
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")  # names become file names and columns
-_Kind = TypeVar("_Kind")
+DTYPES = ("float32", "uint8", "uint16")
+"""Of the counts at the border of the graph. No parser for GPUs takes 16-bit integers, so ``uint16`` is handed over as
+uint8 [N, C, H, W, 2]: the low byte, then the high byte."""
+
+DOCUMENTS = ("licence", "card", "trust")
+"""The optional files by role: what may be done with the weights, the model card, the table of intervals."""
+
+_VERSION = re.compile(r"(\d{1,6})\.(\d{1,6})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +68,7 @@ class Manifest:
     input_full_scale
         The count of a saturated brightfield pixel; the graph normalises with it.
     height, width
-        In pixels; None where the graph takes any multiple of `stride`.
+        In pixels; None where the graph takes any multiple of `stride` up to `max_height` and `max_width`.
     stride
         Height and width are multiples of this.
     models
@@ -68,6 +77,18 @@ class Manifest:
         Every other file of the bundle.
     document
         The whole manifest as JSON values, for what this reader has no use for.
+    input_dtype, stains_dtype
+        One of `DTYPES`.
+    training_patch
+        Side of the square patches of training in pixels, where the graph takes other sizes too.
+    max_batch, max_height, max_width
+        What the graph was made for; None where nothing limits it.
+    pixel_size_um
+        Side of a brightfield pixel of training in micrometres, where it is known.
+    documents
+        File per role, see `DOCUMENTS`.
+    intended_use
+        In words.
     """
 
     input_name: str
@@ -82,6 +103,22 @@ class Manifest:
     models: Mapping[str, str]
     files: Mapping[str, FileRecord]
     document: Mapping[str, Any]
+    input_dtype: str = "float32"
+    stains_dtype: str = "float32"
+    training_patch: int | None = None
+    max_batch: int | None = None
+    max_height: int | None = None
+    max_width: int | None = None
+    pixel_size_um: float | None = None
+    documents: Mapping[str, str] = field(default_factory=dict)
+    intended_use: str = "not stated"
+
+    @property
+    def patch_size(self) -> int | None:
+        """Side of the square patch that the crop of one cell is resized to; None where the bundle does not say."""
+        if self.height is not None:
+            return self.height if self.height == self.width else None
+        return self.training_patch
 
 
 def parse_manifest(text: bytes, origin: str) -> Manifest:
@@ -90,140 +127,76 @@ def parse_manifest(text: bytes, origin: str) -> Manifest:
     Raises
     ------
     BundleError
-        Not JSON, another format, a newer schema, or a missing or wrong entry.
+        Not JSON, another format, a newer major version, or a missing or wrong entry.
     """
-    try:
-        document = json.loads(text.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise BundleError(
-            f"{origin} has a manifest that is not JSON ({type(error).__name__}): export it again"
-        ) from error
-    reader = _Reader(document, origin)
-    if reader.take("format", str) != FORMAT:
+    entries = Entries(parse_json(text, origin), origin)
+    if entries.take("format", str) != FORMAT:
         raise BundleError(f"{origin} is no model of vsframework: its manifest names another format")
-    version = reader.take("schema_version", int)
-    if version > SCHEMA_VERSION:
+    version = _VERSION.fullmatch(entries.take("schema_version", str))
+    if version is None or int(version[1]) < 1:
+        raise entries.wrong("schema_version", "is not a version such as 1.0")
+    if int(version[1]) > int(SCHEMA_VERSION.partition(".")[0]):
         raise BundleError(
-            f"{origin} was written for schema {version} and this vsf-edge reads up to {SCHEMA_VERSION}: "
+            f"{origin} was written for schema {version[0]} and this vsf-edge reads {SCHEMA_VERSION}: "
             "pip install --upgrade vsf-edge"
         )
-    if version < 1:
-        raise reader.wrong("schema_version", "is below 1")
-    return _read(reader)
+    return _read(entries)
 
 
-def _read(reader: _Reader) -> Manifest:
-    channels = reader.take("input.channels", int)
-    if not 1 <= channels <= MAX_CHANNELS:
-        raise reader.wrong("input.channels", f"is not between 1 and {MAX_CHANNELS}")
+def _read(entries: Entries) -> Manifest:
+    channels = entries.count("input.channels", 1)
+    if channels > MAX_CHANNELS:
+        raise entries.wrong("input.channels", f"is not between 1 and {MAX_CHANNELS}")
     stains = tuple(
-        Stain(name=item.name(), full_scale=item.positive("full_scale")) for item in reader.items("stains", minimum=1)
+        Stain(name=item.name(), full_scale=item.positive("full_scale"))
+        for item in entries.items("stains", 1, MAX_CHANNELS)
     )
     quantities = tuple(
         Quantity(
-            name=item.name(),
-            unit=item.take("unit", str),
-            description=item.take("description", str),
-            output=item.take("output", str),
+            name=item.name(), unit=item.text("unit"), description=item.text("description"), output=item.name("output")
         )
-        for item in reader.items("quantities", minimum=0)
+        for item in entries.items("quantities", 0, MAX_CHANNELS)
     )
     for kind, names in (("stains", [s.name for s in stains]), ("quantities", [q.name for q in quantities])):
         if len({name.lower() for name in names}) != len(names):
-            raise reader.wrong(kind, "names one thing twice")
+            raise entries.wrong(kind, "names one thing twice")
     files = {
         name: FileRecord(size=record.count("size"), sha256=record.digest("sha256"))
-        for name, record in reader.table("files")
+        for name, record in entries.table("files")
     }
-    models = {precision: reader.take(f"model.files.{precision}", str) for precision in reader.keys("model.files")}
-    for precision, name in models.items():
-        if name not in files:
-            raise reader.wrong(f"model.files.{precision}", f"names {name!r}, which is not among the files")
-    if not models:
-        raise reader.wrong("model.files", "is empty")
     return Manifest(
-        input_name=reader.take("input.name", str),
+        input_name=entries.name("input.name"),
         in_channels=channels,
-        input_full_scale=reader.positive("input.full_scale"),
-        height=reader.optional_count("input.height"),
-        width=reader.optional_count("input.width"),
-        stride=max(1, reader.count("input.stride")),
-        stains_output=reader.take("output.name", str),
+        input_full_scale=entries.positive("input.full_scale"),
+        height=entries.optional_count("input.height"),
+        width=entries.optional_count("input.width"),
+        stride=entries.count("input.stride", 1),
+        stains_output=entries.name("output.name"),
         stains=stains,
         quantities=quantities,
-        models=models,
+        models=_listed(entries, "model.files", files, minimum=1),
         files=files,
-        document=reader.document,
+        document=entries.document,
+        input_dtype=entries.one_of("input.dtype", DTYPES, "float32"),
+        stains_dtype=entries.one_of("output.dtype", DTYPES, "float32"),
+        training_patch=entries.optional_count("input.patch_size"),
+        max_batch=entries.optional_count("input.max_batch"),
+        max_height=entries.optional_count("input.max_height"),
+        max_width=entries.optional_count("input.max_width"),
+        pixel_size_um=entries.optional_positive("input.pixel_size_um"),
+        documents=_listed(entries, "documents", files, minimum=0),
+        intended_use=entries.text("intended_use") if entries.has("intended_use") else "not stated",
     )
 
 
-class _Reader:
-    """Takes typed entries out of JSON, and says which one is missing or wrong."""
-
-    def __init__(self, document: Any, origin: str, prefix: str = "") -> None:
-        self.origin = origin
-        self.prefix = prefix
-        if not isinstance(document, dict):
-            raise self.wrong("", "is not a table")
-        self.document: dict[str, Any] = document
-
-    def wrong(self, key: str, what: str) -> BundleError:
-        where = f"{self.prefix}{key}".rstrip(".") or "the top"
-        return BundleError(f"{self.origin} has a manifest whose entry {where} {what}: export it again")
-
-    def _find(self, key: str) -> Any:
-        value: Any = self.document
-        for part in key.split("."):
-            if not isinstance(value, dict) or part not in value:
-                raise self.wrong(key, "is missing")
-            value = value[part]
-        return value
-
-    def take(self, key: str, kind: type[_Kind]) -> _Kind:
-        value = self._find(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            raise self.wrong(key, f"is not {'text' if kind is str else 'a whole number'}")
-        return value
-
-    def name(self) -> str:
-        value = self.take("name", str)
-        if not _NAME.fullmatch(value):
-            raise self.wrong("name", f"is {value[:40]!r}, which cannot be part of a file name")
-        return value
-
-    def digest(self, key: str) -> str:
-        value = self.take(key, str)
-        if not _SHA256.fullmatch(value):
-            raise self.wrong(key, "is not a SHA-256")
-        return value
-
-    def count(self, key: str) -> int:
-        value = self.take(key, int)
-        if value < 0:
-            raise self.wrong(key, "is negative")
-        return value
-
-    def optional_count(self, key: str) -> int | None:
-        return None if self._find(key) is None else self.count(key)
-
-    def positive(self, key: str) -> float:
-        value = self._find(key)
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < float("inf"):
-            raise self.wrong(key, "is not a positive number")
-        return float(value)
-
-    def keys(self, key: str) -> list[str]:
-        value = self._find(key)
-        if not isinstance(value, dict):
-            raise self.wrong(key, "is not a table")
-        return list(value)
-
-    def table(self, key: str) -> list[tuple[str, _Reader]]:
-        value = self._find(key)
-        return [(name, _Reader(value[name], self.origin, f"{key}.{name}.")) for name in self.keys(key)]
-
-    def items(self, key: str, minimum: int) -> list[_Reader]:
-        value = self._find(key)
-        if not isinstance(value, list) or not minimum <= len(value) <= MAX_CHANNELS:
-            raise self.wrong(key, f"is not a list of {minimum} to {MAX_CHANNELS}")
-        return [_Reader(item, self.origin, f"{key}.{index}.") for index, item in enumerate(value)]
+def _listed(entries: Entries, key: str, files: Mapping[str, FileRecord], minimum: int) -> dict[str, str]:
+    """Give a table of file names, each of which must be among the bundle's `files`."""
+    found = entries.names(key)
+    if len(found) < minimum:
+        raise entries.wrong(key, "is empty or missing")
+    for role, name in found.items():
+        if not is_name(role):
+            raise entries.wrong(key, f"has the key {role[:40]!r}, which cannot be part of a file name")
+        if name not in files:
+            raise entries.wrong(f"{key}.{role}", f"names {name[:80]!r}, which is not among the files")
+    return found

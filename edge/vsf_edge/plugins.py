@@ -6,7 +6,8 @@ arguments::
     [project.entry-points.vsf_edge]
     "runtime.my-accelerator" = "my_package.runtime:MyRuntime"
 
-Kinds: ``runtime`` (:class:`vsf_edge.interfaces.Runtime`). The built-in ones come the same way; there is no other list.
+Kinds: ``runtime`` (:class:`vsf_edge.interfaces.Runtime`), and ``gate`` (:class:`vsf_edge.interfaces.Gate`), which is
+built with the parameters of the trust table. The built-in ones come the same way; there is no other list.
 Only the standard library is used, so that the edge installs with four dependencies.
 """
 
@@ -20,11 +21,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.interfaces import Runtime
+from vsf_edge.interfaces import Gate, Runtime
 
 ENTRY_POINT_GROUP = "vsf_edge"
 
-KINDS: dict[str, type[Any]] = {"runtime": Runtime}
+KINDS: dict[str, type[Any]] = {"runtime": Runtime, "gate": Gate}
 """The kinds and the Protocol of each."""
 
 
@@ -37,8 +38,8 @@ class EdgePlugin:
     origin: str
     point: EntryPoint
 
-    def create(self) -> Any:
-        """Import and build it.
+    def create(self, **settings: Any) -> Any:
+        """Import and build it with `settings`.
 
         Raises
         ------
@@ -46,7 +47,7 @@ class EdgePlugin:
             Whatever goes wrong in it, in one sentence.
         """
         try:
-            built = self.point.load()()
+            built = self.point.load()(**settings)
         except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())
             raise EdgeError(

@@ -1,11 +1,15 @@
-"""Stains image files with a bundle: TIFFs and one table; a bad image does not stop the others."""
+"""Stains image files with a bundle: TIFFs and one table; a bad image does not stop the others.
+
+What is done already is not done again (`vsf_edge.run_record`), so that a stopped run goes on where it was.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,31 +17,70 @@ import numpy as np
 
 from vsf_edge.atomic import write_bytes
 from vsf_edge.bundle import Bundle
-from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.images import read_brightfield, write_stain
-from vsf_edge.interfaces import Session
+from vsf_edge.errors import EdgeError, EdgeUsageError, brief
+from vsf_edge.images import read_brightfield, write_ome, write_stain
+from vsf_edge.interfaces import Array, Session
+from vsf_edge.judging import Judge, Judgement
 from vsf_edge.manifest import Manifest
+from vsf_edge.run_record import Done, RunRecord, state_of
 
 TABLE = "cells.csv"
+FORMATS = ("tiff", "ome-tiff")
+SAVED_EVERY_S = 5.0
+"""How often the table and the record are written while a run goes on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How images are taken and stains written.
+
+    Attributes
+    ----------
+    dtype
+        Of the stains: ``float32`` or ``uint16`` counts.
+    format
+        ``tiff``: a file per stain. ``ome-tiff``: a file per image, with the brightfield.
+    kind
+        ``cell``: a square crop of one cell, resized to the patch of training. ``field``: taken as it is.
+    """
+
+    dtype: str = "float32"
+    format: str = "tiff"
+    kind: str = "cell"
 
 
 @dataclass(frozen=True, kw_only=True)
 class StainedImage:
-    """What became of one image: the files and values it gave, or the sentence that says why not."""
+    """What became of one image: the files and values it gave, or the sentence that says why not.
+
+    `abstained` says why a judge withholds the quantities, which are NaN then; `judged` holds its further columns.
+    `skipped` says that it was done before.
+    """
 
     image: Path
     files: tuple[Path, ...] = ()
     quantities: dict[str, float] = field(default_factory=dict)
+    abstained: str = ""
+    judged: dict[str, float] = field(default_factory=dict)
+    skipped: bool = False
     problem: str = ""
 
 
 def stain_images(
-    bundle: Bundle, session: Session, images: Sequence[Path], out: Path, dtype: str = "float32"
+    bundle: Bundle,
+    session: Session,
+    images: Sequence[Path],
+    out: Path,
+    style: Style = Style(),
+    batch: int = 1,
+    judge: Judge | None = None,
+    record: RunRecord | None = None,
 ) -> Iterator[StainedImage]:
-    """Stain `images` one after the other and write ``cells.csv`` at the end, also when stopped early.
+    """Stain `images` in their order and write ``cells.csv``, also when stopped early.
 
-    The stains of ``a/b.png`` go to ``out/b_STAIN.tif``; where the images lie in several folders, the folders below
-    their common one are kept. `dtype` is ``float32`` or ``uint16``.
+    The stains of ``a/b.png`` go to ``out/b_STAIN.tif`` (or ``out/b.ome.tif``); where the images lie in several folders,
+    the folders below their common one are kept. Up to `batch` images of one size are stained at once. Images that
+    `record` knows as done are skipped, and their values stand in the table again.
 
     Raises
     ------
@@ -46,52 +89,148 @@ def stain_images(
     EdgeError
         When `out` cannot be written.
     """
-    targets = _targets(images, out, bundle.manifest)
-    return _stain(bundle, session, targets, out, dtype)
+    targets = _targets(images, out, bundle.manifest, style)
+    batch = max(1, min(batch, bundle.manifest.max_batch or batch))
+    return _Staining(bundle.manifest, session, out, style, judge, record).go(targets, batch)
 
 
-def _stain(
-    bundle: Bundle, session: Session, targets: dict[Path, list[Path]], out: Path, dtype: str
-) -> Iterator[StainedImage]:
-    done: list[StainedImage] = []
-    try:
-        for image, files in targets.items():
-            stained = _stain_one(bundle.manifest, session, image, files, dtype)
-            done.append(stained)
-            yield stained
-    finally:
-        write_bytes(out / TABLE, _table(done, bundle.manifest))
+class _Staining:
+    """One run over all images."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        session: Session,
+        out: Path,
+        style: Style,
+        judge: Judge | None,
+        record: RunRecord | None,
+    ) -> None:
+        self._manifest = manifest
+        self._session = session
+        self._out = out
+        self._style = style
+        self._judge = judge
+        self._record = record
+        self._done: list[StainedImage] = []
+        self._saved = time.monotonic()
+
+    def go(self, targets: dict[Path, list[Path]], batch: int) -> Iterator[StainedImage]:
+        waiting: list[tuple[Path, Array, list[int]]] = []
+        try:
+            for image, files in targets.items():
+                known = self._record.done(image, files) if self._record else None
+                if known is not None:
+                    yield from self._stain(waiting, targets)
+                    waiting = []
+                    yield self._note(self._skipped(image, files, known))
+                    continue
+                state = state_of(image)
+                try:
+                    brightfield = read_brightfield(image, self._manifest, crop=self._style.kind == "cell")
+                except EdgeError as error:
+                    yield from self._stain(waiting, targets)
+                    waiting = []
+                    yield self._note(StainedImage(image=image, problem=str(error)))
+                    continue
+                if waiting and waiting[0][1].shape != brightfield.shape:
+                    yield from self._stain(waiting, targets)
+                    waiting = []
+                waiting.append((image, brightfield, state))
+                if len(waiting) == batch:
+                    yield from self._stain(waiting, targets)
+                    waiting = []
+            yield from self._stain(waiting, targets)
+        finally:
+            self._save()
+
+    def _stain(
+        self, waiting: list[tuple[Path, Array, list[int]]], targets: dict[Path, list[Path]]
+    ) -> Iterator[StainedImage]:
+        """Stain the `waiting` images at once; one by one where that fails, so that one cannot spoil the others."""
+        if not waiting:
+            return
+        try:
+            outputs = self._session.run(np.stack([brightfield for _, brightfield, _ in waiting]))
+        except Exception as error:  # a runtime is a plugin: whatever it raises must not take the other images down
+            if len(waiting) > 1:
+                for one in waiting:
+                    yield from self._stain([one], targets)
+                return
+            image = waiting[0][0]
+            text = str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {brief(error)}"
+            yield self._note(StainedImage(image=image, problem=f"{image} could not be stained: {text}"))
+            return
+        for index, (image, brightfield, state) in enumerate(waiting):
+            one_output = {name: values[index] for name, values in outputs.items()}
+            stained = self._finish(image, targets[image], brightfield, one_output)
+            if self._record and not stained.problem:
+                values = {**stained.quantities, **stained.judged}
+                self._record.add(image, state, targets[image], values, stained.abstained)
+            yield self._note(stained)
+
+    def _finish(self, image: Path, files: list[Path], brightfield: Array, outputs: Mapping[str, Array]) -> StainedImage:
+        manifest = self._manifest
+        try:
+            stains = outputs[manifest.stains_output]
+            if not np.isfinite(stains).all():
+                raise EdgeError(f"{image} gave stains that are not numbers: run 'vsf-edge inspect MODEL --check'")
+            values = {quantity.name: float(outputs[quantity.output]) for quantity in manifest.quantities}
+            judged = self._judge(brightfield, values) if self._judge else Judgement()
+            if judged.abstained:
+                values = dict.fromkeys(values, np.nan)
+            if self._style.format == "ome-tiff":
+                write_ome(files[0], brightfield, stains, manifest, self._style.dtype)
+            else:
+                for file, stain in zip(files, stains, strict=True):
+                    write_stain(file, stain, self._style.dtype)
+        except EdgeError as error:
+            return StainedImage(image=image, problem=str(error))
+        return StainedImage(
+            image=image,
+            files=tuple(files),
+            quantities=values,
+            abstained=judged.abstained,
+            judged=dict(judged.columns),
+        )
+
+    def _skipped(self, image: Path, files: list[Path], known: Done) -> StainedImage:
+        names = {quantity.name for quantity in self._manifest.quantities}
+        return StainedImage(
+            image=image,
+            files=tuple(files),
+            quantities={name: value for name, value in known.values.items() if name in names},
+            abstained=known.abstained,
+            judged={name: value for name, value in known.values.items() if name not in names},
+            skipped=True,
+        )
+
+    def _note(self, stained: StainedImage) -> StainedImage:
+        self._done.append(stained)
+        if time.monotonic() - self._saved > SAVED_EVERY_S:
+            self._save()
+        return stained
+
+    def _save(self) -> None:
+        write_bytes(self._out / TABLE, _table(self._done, self._manifest))
+        if self._record:
+            self._record.write()
+        self._saved = time.monotonic()
 
 
-def _stain_one(manifest: Manifest, session: Session, image: Path, files: list[Path], dtype: str) -> StainedImage:
-    try:
-        outputs = session.run(read_brightfield(image, manifest)[np.newaxis])
-        stains = outputs[manifest.stains_output][0]
-        if not np.isfinite(stains).all():
-            raise EdgeError(f"{image} gave stains that are not numbers: run 'vsf-edge inspect MODEL --check'")
-        for file, stain in zip(files, stains, strict=True):
-            write_stain(file, stain, dtype)
-    except EdgeError as error:
-        return StainedImage(image=image, problem=str(error))
-    except Exception as error:  # a runtime is a plugin: whatever it raises must not take the other images down
-        text = " ".join(str(error).split())
-        return StainedImage(image=image, problem=f"{image} could not be stained: {type(error).__name__}: {text}")
-    values = {quantity.name: float(outputs[quantity.output][0]) for quantity in manifest.quantities}
-    return StainedImage(image=image, files=tuple(files), quantities=values)
-
-
-def _targets(images: Sequence[Path], out: Path, manifest: Manifest) -> dict[Path, list[Path]]:
+def _targets(images: Sequence[Path], out: Path, manifest: Manifest, style: Style) -> dict[Path, list[Path]]:
     """Give each image its files, and refuse two images with one file (upper and lower case count as the same)."""
     absolute = {image: Path(os.path.abspath(image)) for image in images}  # noqa: PTH100  (keeps links as named)
     try:
         common = Path(os.path.commonpath([path.parent for path in absolute.values()]))
     except ValueError as error:  # two drives
         raise EdgeUsageError(f"the images lie on different drives: stain them one drive at a time ({error})") from error
+    endings = [".ome.tif"] if style.format == "ome-tiff" else [f"_{stain.name}.tif" for stain in manifest.stains]
     taken: dict[str, Path] = {}
     targets: dict[Path, list[Path]] = {}
     for image, path in absolute.items():
         folder = out / path.parent.relative_to(common)
-        targets[image] = [folder / f"{image.stem}_{stain.name}.tif" for stain in manifest.stains]
+        targets[image] = [folder / f"{image.stem}{ending}" for ending in endings]
         for file in targets[image]:
             other = taken.setdefault(str(file).lower(), image)
             if other != image:
@@ -104,11 +243,15 @@ def _targets(images: Sequence[Path], out: Path, manifest: Manifest) -> dict[Path
 def _table(done: Sequence[StainedImage], manifest: Manifest) -> bytes:
     """Give the table: one row per image, NaN left empty, the reason where there is no value."""
     names = [quantity.name for quantity in manifest.quantities]
+    names += sorted({name for item in done for name in item.judged})
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["image", *names, "problem"])
+    rows.writerow(["image", *names, "abstained", "problem"])
     for item in done:
-        values = [item.quantities.get(name) for name in names]
-        cells = ["" if value is None or np.isnan(value) else repr(value) for value in values]
-        rows.writerow([str(item.image), *cells, item.problem])
+        values = {**item.quantities, **item.judged}
+        rows.writerow([str(item.image), *(_cell(values.get(name)) for name in names), item.abstained, item.problem])
     return text.getvalue().encode("utf-8")
+
+
+def _cell(value: float | None) -> str:
+    return "" if value is None or np.isnan(value) else repr(value)

@@ -12,9 +12,17 @@ from vsframework import Component, hookimpl
 
 @hookimpl
 def vsf_export_targets() -> Sequence[Component[Any]]:
-    from vsf_export.targets.onnx_params import COMPONENT
+    from vsf_export.targets import onnx_params, openvino_params, serving_params, tensorrt_params
 
-    return [COMPONENT]
+    return [
+        onnx_params.COMPONENT,
+        openvino_params.COMPONENT,
+        tensorrt_params.TENSORRT,
+        tensorrt_params.TENSORRT_RTX,
+        serving_params.TRITON,
+        serving_params.BIOIMAGEIO,
+        serving_params.TORCH,
+    ]
 
 
 @hookimpl

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from torch import nn
 
+from vsf_export.model_card import card_facts
 from vsframework.dataset.store import PatchDataset
 from vsframework.evaluation.runs import dataset_path, require_run
 from vsframework.inference import Stainer
@@ -19,8 +21,10 @@ from vsframework.interfaces import ExportSpec
 from vsframework.plugins import registry
 from vsframework.training.checkpoints import FINAL
 
-REFERENCE_PATCHES = 4
-"""Cells that travel with the bundle to check every runtime on; a few hundred kilobytes each."""
+REFERENCE_CELLS = 32
+"""Held-out cells on which every graph is compared with torch."""
+CALIBRATION_CELLS = 32
+"""Cells of training donors from which int8 takes its ranges."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +51,7 @@ def load_run(run: Path) -> TrainedRun:
     info = stainer.info
     dataset = PatchDataset.open(dataset_path(run))
     quantifier = registry().find("quantifier", experiment.quantifier.name)
+    reference, cells = reference_patches(dataset, experiment.split.test_donors)
     spec = ExportSpec(
         in_channels=stainer.in_channels,
         stains=stainer.stains,
@@ -55,7 +60,9 @@ def load_run(run: Path) -> TrainedRun:
         brightfield_full_scale=stainer.normalisation.brightfield_full_scale,
         stain_full_scale=stainer.normalisation.stain_full_scale,
         quantifier=stainer.quantifier,
-        reference=reference_patches(dataset, experiment.split.test_donors),
+        reference=reference,
+        cells=cells,
+        calibration=calibration_patches(dataset, (*experiment.split.test_donors, *experiment.split.validation_donors)),
         metadata={
             "experiment": experiment.name,
             "bit_depth": info["bit_depth"],
@@ -72,19 +79,33 @@ def load_run(run: Path) -> TrainedRun:
             "denoiser": experiment.denoiser.table(),
             "trained_with": info["versions"],
             "epochs": info["epochs"],
+            "held_out": list(experiment.split.held_out),
+            **card_facts(run, dataset),
         },
     )
     return TrainedRun(generators=stainer.generators(), spec=spec)
 
 
-def reference_patches(dataset: PatchDataset, held_out: Sequence[str]) -> npt.NDArray[np.float32]:
-    """Pick brightfield patches [N, 1, H, W], counts: spread over the held-out donors' cells, else over all."""
+def reference_patches(
+    dataset: PatchDataset, held_out: Sequence[str]
+) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    """Pick brightfield patches [N, P, H, W], counts, and their cells: spread over the held-out donors, or all."""
     cells = dataset.accepted()
     unseen = cells[cells["donor"].isin(list(held_out))]
-    rows = (unseen if len(unseen) else cells)["patch"].to_numpy()
-    picked = np.unique(rows[np.linspace(0, len(rows) - 1, min(REFERENCE_PATCHES, len(rows))).round().astype(int)])
-    patches: list[Any] = [dataset.brightfield[int(row)] for row in picked]
-    return np.stack(patches).astype(np.float32)
+    return _spread(dataset, unseen if len(unseen) else cells, REFERENCE_CELLS)
+
+
+def calibration_patches(dataset: PatchDataset, held_out: Sequence[str]) -> npt.NDArray[np.float32] | None:
+    """Pick brightfield patches [N, 1, H, W], counts, spread over the training donors; None where none is left."""
+    seen = dataset.accepted(exclude=held_out)
+    return _spread(dataset, seen, CALIBRATION_CELLS)[0] if len(seen) else None
+
+
+def _spread(dataset: PatchDataset, cells: pd.DataFrame, count: int) -> tuple[npt.NDArray[np.float32], tuple[str, ...]]:
+    picked = np.unique(np.linspace(0, len(cells) - 1, min(count, len(cells))).round().astype(int))
+    chosen = cells.iloc[picked]
+    patches: list[Any] = [dataset.brightfield[int(row)] for row in chosen["patch"]]
+    return np.stack(patches).astype(np.float32), tuple(str(name) for name in chosen["id"])
 
 
 def _sha256(path: Path) -> str:

@@ -20,16 +20,25 @@ def vsf_registrars() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_detectors() -> Sequence[Component[Any]]:
-    from vsf_plugins.detectors import head_blob
+    from vsf_plugins.detectors import grid, head_blob
 
-    return [head_blob.COMPONENT]
+    return [head_blob.COMPONENT, grid.COMPONENT]
 
 
 @hookimpl
 def vsf_denoisers() -> Sequence[Component[Any]]:
-    from vsf_plugins.denoisers import histogram_mode, mccallum_histogram
+    from vsf_plugins.denoisers import (
+        border_median,
+        histogram_mode,
+        local_plane,
+        mccallum_histogram,
+        none,
+        rolling_ball,
+        sigma_clip,
+    )
 
-    return [histogram_mode.COMPONENT, mccallum_histogram.COMPONENT]
+    rules = (histogram_mode, mccallum_histogram, border_median, sigma_clip, rolling_ball, local_plane, none)
+    return [rule.COMPONENT for rule in rules]
 
 
 @hookimpl
@@ -51,3 +60,10 @@ def vsf_regressors() -> Sequence[Component[Any]]:
     from vsf_plugins.regressors import head_descriptors, small_cnn
 
     return [small_cnn.COMPONENT, head_descriptors.COMPONENT]
+
+
+@hookimpl
+def vsf_gates() -> Sequence[Component[Any]]:
+    from vsf_plugins import gates
+
+    return gates.COMPONENTS

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper, numpy_helper
 
-from vsf_export.bundle import LICENSE_NAME, LICENSE_TEXT, reference_files, write_bundle
+from vsf_export.bundle import CARD_NAME, LICENSE_NAME, LICENSE_TEXT, reference_files, write_bundle
 
 SIDE = 16
 
@@ -73,6 +75,7 @@ def known_files() -> dict[str, bytes]:
     return {
         "model.fp32.onnx": known_graph(),
         LICENSE_NAME: LICENSE_TEXT.encode(),
+        CARD_NAME: b"# Model card: a known model\n",
         **reference_files(brightfield, expected),
     }
 
@@ -110,3 +113,22 @@ def vsf_edge(
         return int(stop.value.code or 0), captured.out, captured.err
 
     return run
+
+
+def write_key_pair(folder: Path) -> tuple[Path, Path]:
+    """Write a new Ed25519 key pair in PEM form: private, public."""
+    folder.mkdir(parents=True, exist_ok=True)
+    private = Ed25519PrivateKey.generate()
+    pem = serialization.Encoding.PEM
+    kinds = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "vsf.key").write_bytes(private.private_bytes(pem, *kinds))
+    (folder / "vsf.pub").write_bytes(
+        private.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo)
+    )
+    return folder / "vsf.key", folder / "vsf.pub"
+
+
+@pytest.fixture
+def key_pair(tmp_path: Path) -> tuple[Path, Path]:
+    """An Ed25519 key pair: files of the private and of the public key."""
+    return write_key_pair(tmp_path / "keys")

@@ -164,9 +164,43 @@ def test_a_duplicate_name_is_refused(model: Path) -> None:
     assert "twice" in refusal(model)
 
 
+def test_a_directory_too_large_for_memory_is_refused_before_it_is_read(model: Path) -> None:
+    data = bytearray(model.read_bytes())
+    struct.pack_into("<I", data, len(data) - 10, 1 << 30)
+    model.write_bytes(data)
+    assert "directory of 1073741824 bytes" in refusal(model)
+
+
+def test_a_model_without_its_reference_is_refused_when_it_is_opened(make_model: Callable[..., Path]) -> None:
+    area = {"name": "area", "unit": "px", "description": "Area.", "output": "area"}
+    assert "reference/expected_area.npy" in refusal(make_model({"quantities": [area]}))
+
+
+def test_a_newer_minor_version_is_read(make_model: Callable[..., Path]) -> None:
+    with open_bundle(make_model({"schema_version": "1.99", "new": {"key": 1}})) as bundle:
+        assert bundle.manifest.document["new"] == {"key": 1}
+
+
+def test_documents_are_read_by_their_role(make_model: Callable[..., Path]) -> None:
+    with open_bundle(make_model(files={"trust.json": b"{}"})) as bundle:
+        assert bundle.document("trust") == b"{}"
+        assert b"Research use only" in (bundle.document("licence") or b"")
+        assert (bundle.document("card") or b"").startswith(b"# Model card")
+        assert bundle.document("poem") is None
+
+
+def test_text_that_would_steer_a_terminal_is_refused(make_model: Callable[..., Path]) -> None:
+    assert "intended_use" in refusal(make_model({"intended_use": "\x1b[2J"}))
+
+
+def test_a_key_that_stands_twice_is_refused() -> None:
+    with pytest.raises(BundleError, match="not JSON"):
+        parse_manifest(b'{"format": "vsframework-bundle", "format": "other"}', "here")
+
+
 def test_a_newer_schema_says_what_to_do(make_model: Callable[..., Path]) -> None:
-    text = refusal(make_model({"schema_version": 2}))
-    assert "schema 2" in text
+    text = refusal(make_model({"schema_version": "2.0"}))
+    assert "schema 2.0" in text
     assert "upgrade" in text
 
 
@@ -174,9 +208,9 @@ def test_a_newer_schema_says_what_to_do(make_model: Callable[..., Path]) -> None
     ("change", "where"),
     [
         ({"format": "zip"}, "another format"),
-        ({"schema_version": "1"}, "schema_version"),
+        ({"schema_version": 1}, "schema_version"),
         ({"schema_version": True}, "schema_version"),
-        ({"schema_version": 0}, "schema_version"),
+        ({"schema_version": "0.9"}, "schema_version"),
         ({"stains": []}, "stains"),
         ({"stains": [{"name": "../dsDNA", "full_scale": 1}]}, r"stains\.0\.name"),
         ({"stains": [{"name": "dsDNA", "full_scale": 0}]}, r"stains\.0\.full_scale"),
@@ -210,7 +244,7 @@ json_values = st.recursive(
 def test_any_json_is_read_or_refused(key: str, value: Any) -> None:
     document: dict[str, Any] = {
         "format": "vsframework-bundle",
-        "schema_version": 1,
+        "schema_version": "1.0",
         "model": {"files": {"fp32": "m"}},
         "input": {"name": "x", "channels": 1, "height": None, "width": 4, "stride": 1, "full_scale": 1},
         "output": {"name": "stains"},

@@ -49,7 +49,8 @@ def test_doctor_says_what_will_run(vsf_edge: Command) -> None:
     assert code == 0
     assert found["usable"] is True
     assert found["cpu"]["cores"] >= 1
-    assert "CPUExecutionProvider" in found["runtimes"]["onnxruntime"]["uses"]
+    assert "fp32" in found["runtimes"]["onnxruntime"]["devices"]["cpu"]
+    assert found["speed"]["sgemm_gflop_per_s"] > 0
     assert isinstance(found["gpu"]["devices"], list)
     code, out, _ = vsf_edge("doctor")
     assert code == 0
@@ -61,6 +62,7 @@ def test_inspect_checks_the_model_against_its_reference(vsf_edge: Command, model
     assert code == 0
     document = json.loads(out)
     assert document["check"]["runtime"] == "onnxruntime"
+    assert document["check"]["precision"] == "fp32"
     assert document["check"]["stains_max_drift"] == 0
     assert document["manifest"]["intended_use"] == "research use only"
     code, out, _ = vsf_edge("inspect", model)
@@ -114,7 +116,12 @@ def test_a_bad_image_does_not_stop_the_others(vsf_edge: Command, model: Path, tm
     table = rows(tmp_path / "out" / "cells.csv")
     assert [bool(row["problem"]) for row in table] == [True, True, False, True]
     assert [row["dfi"] == "" for row in table] == [True, True, False, True]
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["3_dsDNA.tif", "3_ssDNA.tif", "cells.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "3_dsDNA.tif",
+        "3_ssDNA.tif",
+        "cells.csv",
+        "run.json",
+    ]
 
 
 def test_an_empty_patch_has_no_ratio(vsf_edge: Command, model: Path, tmp_path: Path) -> None:

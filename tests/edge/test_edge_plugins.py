@@ -18,8 +18,17 @@ from vsf_edge.interfaces import Availability
 class Good:
     def availability(self):
         return Availability(usable=True, detail="always", facts={})
-    def open(self, bundle):
+    def identity(self, plan):
+        return {}
+    def build(self, bundle, plan, folder):
         raise NotImplementedError
+    def open(self, bundle, plan=None, engine=None):
+        raise NotImplementedError
+
+class Crashing(Good):
+    def availability(self):
+        import os, signal
+        os.kill(os.getpid(), signal.SIGSEGV)
 
 class Unbuildable:
     def __init__(self):
@@ -65,6 +74,7 @@ def test_a_broken_plugin_does_not_hide_the_good_one(install) -> None:
             "runtime.absent = no_such_module:Runtime",
             "runtime.silent = fast_runtime:Unasked",
             "runtime.other = fast_runtime:Other",
+            "runtime.crashing = fast_runtime:Crashing",
             "runtme.misspelt = fast_runtime:Good",
         )
     )
@@ -73,6 +83,7 @@ def test_a_broken_plugin_does_not_hide_the_good_one(install) -> None:
     assert "libfast.so is missing" in examination.runtimes["broken"].detail
     assert "no_such_module" in examination.runtimes["absent"].detail
     assert "no answer" in examination.runtimes["silent"].detail
+    assert "crashed (SIGSEGV)" in examination.runtimes["crashing"].detail
     assert "has not the methods" in examination.runtimes["other"].detail
     assert any("runtme.misspelt" in sentence for sentence in examination.advice)
     with pytest.raises(EdgeError, match=r"broken.*fast 1\.0.*libfast"):

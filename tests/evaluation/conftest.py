@@ -12,6 +12,10 @@ import pytest
 
 from vsframework.config import Experiment, parse_experiment, write_experiment
 from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
+from vsframework.evaluation import Evaluation
+from vsframework.evaluation.examples import choose_examples, write_examples
+from vsframework.evaluation.results import read_cells
+from vsframework.evaluation.trusting import TrustResult, risk_coverage
 from vsframework.interfaces import Quantifier
 from vsframework.plugins import registry
 
@@ -53,8 +57,14 @@ def cell_patch(dfi: float) -> Patch:
 
 @pytest.fixture(scope="session")
 def experiment() -> Callable[..., Experiment]:
-    def make(test_donors: Sequence[str] = ("D1",)) -> Experiment:
-        tables = {"name": "known truth", "data": {"root": "raw"}, "split": {"test_donors": list(test_donors)}}
+    def make(test_donors: Sequence[str] = ("D1",), regressor: bool = False) -> Experiment:
+        tables = {
+            "name": "known truth",
+            "data": {"root": "raw"},
+            "split": {"test_donors": list(test_donors)},
+            "baseline": {"regressor": regressor},
+            "regressor": {"name": "small-cnn", "epochs": 2, "size": 16, "width": 4},
+        }
         return parse_experiment(tables, "test")
 
     return make
@@ -94,7 +104,52 @@ def make_run(make_dataset: Callable[..., PatchDataset], experiment: Callable[...
 
 @pytest.fixture(scope="session")
 def known_stainer(experiment: Callable[..., Experiment]) -> Callable[..., KnownStainer]:
-    def make(test_donors: Sequence[str] = ("D1",), **changes: Any) -> KnownStainer:
-        return KnownStainer(experiment(test_donors), **changes)
+    def make(test_donors: Sequence[str] = ("D1",), regressor: bool = False, **changes: Any) -> KnownStainer:
+        return KnownStainer(experiment(test_donors, regressor), **changes)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def judge() -> Callable[..., None]:
+    """Let an evaluated run (D1 held out) have gates and intervals, as if it had been calibrated."""
+    return _judge
+
+
+def _judge(run: Path, stainer: Any) -> None:
+    """Let the run's evaluation have abstained from one cell of D1, with intervals that hold for all others."""
+    evaluation = Evaluation.read(run)
+    name = evaluation.quantities[0].name
+    cells = read_cells(run)
+    which = cells["donor"] == "D1"
+    cells["answered"] = (cells.index != cells.index[which][0]).astype(int)
+    cells["reason"] = np.where(cells["answered"] == 1, "", "out of focus")
+    cells["gate_focus"] = np.where(cells["answered"] == 1, 0.3, 4.0)
+    values = {
+        "name": name,
+        "unit": "1",
+        "donors": [{"donor": "D1", "cells": 7, "answered": 6, "covered": 1.0, "width": 0.1}],
+        "covered": 1.0,
+        "width": 0.1,
+        "mae": 0.03,
+        "mae_answered": 0.03,
+        "mae_abstained": 0.03,
+        "risk_coverage": risk_coverage(np.full(7, 0.03), np.arange(7.0), np.ones(7, dtype=bool)),
+    }
+    trust = TrustResult.model_validate(
+        {
+            "level": 0.9,
+            "exchangeable": "cells",
+            "calibrated_on": ["D2"],
+            "missing": "",
+            "cells": 7,
+            "answered": 6,
+            "abstained_by": {"focus": 1},
+            "quantities": [values],
+        }
+    )
+    examples = choose_examples(cells[which], name)
+    assert list(examples)[-1] == "abstained"
+    dataset = PatchDataset.open(run / "dataset")
+    write_examples(run, dataset, dict.fromkeys(examples.values(), stainer), examples)
+    evaluation.model_copy(update={"trust": trust}).write(run, cells)

@@ -12,7 +12,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from pydantic import TypeAdapter
-from scipy.stats import linregress
+from scipy.stats import linregress, spearmanr
 
 from vsframework.evaluation.metrics import Agreement, agreement, skill
 
@@ -93,3 +93,30 @@ def test_skill_is_positive_exactly_where_the_model_is_better(mae: float, constan
 
 def test_skill_against_a_perfect_constant_does_not_exist() -> None:
     assert math.isnan(skill(0.1, 0.0))
+
+
+@given(values)
+def test_ranks_concordance_and_limits_are_what_they_are_defined_as(pair: tuple[Values, Values]) -> None:
+    measured, predicted = pair
+    assume(np.ptp(measured) > 1e-3 and np.ptp(predicted) > 1e-3)
+    found = agreement(measured, predicted)
+    assert found.spearman == pytest.approx(spearmanr(measured, predicted).statistic, abs=1e-9)
+    # Lin 1989: correlation times the penalty for another scale and another place
+    scale = np.std(predicted) / np.std(measured)
+    place = (predicted.mean() - measured.mean()) / np.sqrt(np.std(predicted) * np.std(measured))
+    assert found.concordance == pytest.approx(found.pearson * 2 / (scale + 1 / scale + place**2), abs=1e-9)
+    assert (found.limit_low + found.limit_high) / 2 == pytest.approx(found.bias, abs=1e-12)
+    expected = 2 * 1.96 * np.std(predicted - measured, ddof=1)
+    assert found.limit_high - found.limit_low == pytest.approx(expected, abs=1e-12)
+
+
+def test_concordance_falls_with_a_bias_that_correlation_does_not_see() -> None:
+    measured = np.array([0.1, 0.2, 0.3])
+    found = agreement(measured, measured + 0.1)
+    assert found.pearson == pytest.approx(1)
+    assert found.concordance == pytest.approx(4 / 7)
+
+
+def test_one_cell_has_no_limits_of_agreement() -> None:
+    found = agreement(np.array([0.1]), np.array([0.2]))
+    assert [math.isnan(value) for value in (found.limit_low, found.concordance, found.spearman)] == [True] * 3

@@ -87,12 +87,40 @@ def test_ids_are_unique_and_every_reference_inside_the_page_is_met(report: str) 
 
 def test_the_report_shows_every_part(report: str) -> None:
     page = Page(report)
-    # errors, scatter, two histograms, one training curve
-    assert page.tags.count("svg") == 5
+    # errors, scatter, Bland-Altman, calibration, two histograms, one training curve
+    assert page.tags.count("svg") == 7
     # best, median and worst: brightfield and three pictures of two stains each
     assert page.tags.count("img") == 3 * (1 + 3 * 2)
     for part in ("held out", "trained on", "Simulated data", "only N inliers, N are needed", "test_donors"):
         assert part in page.text, part
+
+
+def test_a_run_with_gates_and_intervals_says_what_they_did(run: Path, known_stainer: Make, judge: Make) -> None:
+    judge(run, known_stainer(error=0.03))
+    page = Page(write_report(run).read_text(encoding="utf-8"))
+    assert "1 of 7 cells get no number; 100\N{NO-BREAK SPACE}% of the 90\N{NO-BREAK SPACE}% DFI intervals" in page.text
+    assert "abstained, because out of focus" in page.text
+    assert "nothing is promised for one" in page.text
+    assert page.tags.count("svg") == 9  # risk against coverage, and the coverage per donor
+    assert page.tags.count("article") == 4
+
+
+def test_runs_are_compared_donor_by_donor(tmp_path: Path, make_run: Make, known_stainer: Make) -> None:
+    donors = ["D1", "D3"]
+    runs = []
+    for name, error in (("ours", 0.03), ("theirs", 0.05)):
+        made = make_run(tmp_path / name, test_donors=donors)
+        evaluate(PatchDataset.open(made / "dataset"), made, known_stainer(donors, error=error))
+        runs.append(made)
+    alone = Page(write_report(runs[0]).read_text(encoding="utf-8")).text
+    assert "Is one better than the other?" in alone
+    assert "constant" in alone.split("Is one better")[1]
+    together = Page(write_report(runs[0], beside=runs[1:]).read_text(encoding="utf-8")).text
+    section = together.split("Is one better than the other?")[1]
+    assert "theirs" in section
+    assert "-0.0200" in section  # the mean error of the first minus that of the second
+    for test in ("Student's unpaired t", "paired t", "Wilcoxon signed-rank"):
+        assert test in section
 
 
 def test_the_headline_says_how_the_model_compares_with_the_constant(

@@ -22,6 +22,7 @@ def test_the_interval_holds_the_estimate_and_repeats_exactly() -> None:
     assert one.gain_low < (constant - model).mean() < one.gain_high
     assert one.skill_low < 1 - model.mean() / constant.mean() < one.skill_high
     assert one.skill_low > 0
+    assert one.mae_low < model.mean() < one.mae_high
 
 
 def test_one_donor_is_resampled_by_cells_and_says_so() -> None:

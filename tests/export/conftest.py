@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -68,3 +71,29 @@ def generators() -> list[nn.Module]:
         generator(torch.randn(4, 1, SIDE, SIDE))
         generator.eval()
     return made
+
+
+@pytest.fixture(scope="session")
+def double() -> ModuleType:
+    """The module ``tensorrt_double`` beside this file (tests are no package, so it cannot be imported by name)."""
+    path = Path(__file__).with_name("tensorrt_double.py")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def make_rtx() -> Callable[..., Any]:
+    """Make the target of TensorRT for RTX; the test is skipped, with the reason, where its wheels are absent."""
+    from vsframework.plugins import registry
+
+    def make(params: Mapping[str, Any]) -> Any:
+        target = registry().create("export-target", "tensorrt-rtx", dict(params))
+        if target.unavailable():
+            pytest.skip(target.unavailable())
+        return target
+
+    return make

@@ -32,7 +32,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory, generators: list[nn.Modul
     out = tmp_path_factory.mktemp("export") / "model.vsf"
     record = OnnxTarget(OnnxParams()).export(generators, make_spec(), out)
     assert record.files == (out,)
-    assert record.parity["share_max_abs"] < 1e-5
+    assert record.parity["fp32.onnxruntime.share_max_abs"] < 1e-5
+    assert record.parity["fp16.onnxruntime.share_max_abs"] < 1e-3
     return out
 
 
@@ -44,7 +45,7 @@ def bundle(exported: Path) -> Any:
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_any_batch_gives_what_torch_gives(bundle: Bundle, generators: list[nn.Module], count: int) -> None:
-    brightfield = np.random.default_rng(count).uniform(0, 255, (count, 1, 16, 16)).astype(np.float32)
+    brightfield = np.random.default_rng(count).integers(0, 256, (count, 1, 16, 16)).astype(np.float32)
     scale = Normalisation(brightfield_full_scale=255.0, stain_full_scale=(154.0, 39.0))
     with torch.inference_mode():
         normalised = torch.from_numpy(scale.brightfield_to_input(brightfield))
@@ -74,9 +75,10 @@ def test_the_graph_is_plain_onnx_with_a_dynamic_batch_and_tells_no_paths(bundle:
 
 
 def test_the_reference_passes_on_the_edge(bundle: Bundle) -> None:
-    assert (
-        check(bundle, OnnxRuntime().open(bundle)).record() == bundle.manifest.document["parity"]["fp32"]["onnxruntime"]
-    )
+    measured = check(bundle, OnnxRuntime().open(bundle)).record()
+    recorded = bundle.manifest.document["parity"]["fp32"]["onnxruntime"]
+    assert measured["share_max_abs"] == pytest.approx(recorded["share_max_abs"], abs=1e-7)
+    assert set(measured) <= set(recorded)
 
 
 def test_the_manifest_says_what_a_reader_needs(bundle: Bundle) -> None:
@@ -126,7 +128,8 @@ class Branching(Wandering):
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [(Wandering, r"drifts from torch \(share by"), (Branching, "cannot trace")]
+    ("kind", "message"),
+    [(Wandering, r"fp32 graph in onnxruntime drifts from torch \(share by .* in cell 0"), (Branching, "cannot trace")],
 )
 def test_a_quantity_that_drifts_or_cannot_be_traced_stops_the_export(
     tmp_path: Path, generators: list[nn.Module], make_spec: SpecMaker, kind: type[Wandering], message: str

@@ -73,8 +73,13 @@ def test_the_edge_gives_the_numbers_of_the_run(run: Path, tmp_path: Path, comman
     model = tmp_path / "model.vsf"
     code, out, err = command("vsf", "export", run, "-o", model, "--json")
     assert code == 0, err
-    assert json.loads(out)["files"] == [str(model)]
-    assert json.loads(out)["parity"]["dfi_max_abs"] < 1e-5
+    exported = {item["target"]: item for item in json.loads(out)}
+    assert list(exported) == ["onnx", "openvino", "tensorrt"]
+    assert exported["onnx"]["files"] == [str(model)]
+    assert exported["onnx"]["parity"]["fp32.onnxruntime.dfi_max_abs"] < 1e-5
+    assert exported["onnx"]["parity"]["fp16.onnxruntime.dfi_max_abs"] < 0.002
+    for name in ("openvino", "tensorrt"):  # written, or skipped with a sentence
+        assert bool(exported[name]["files"]) != bool(exported[name]["skipped"])
 
     brightfield = np.random.default_rng(7).integers(0, 256, (SIDE, SIDE)).astype(np.uint8)
     cv2.imwrite(str(tmp_path / "cell.png"), brightfield)
@@ -103,6 +108,9 @@ def test_the_reference_is_of_held_out_donors(run: Path) -> None:
     held_out = {dataset.brightfield[row].tobytes() for row in dataset.accepted(["1"])["patch"]}
     spec = load_run(run).spec
     assert {patch.tobytes() for patch in spec.reference} == held_out
+    assert set(spec.cells) == set(dataset.accepted(["1"])["id"])
+    assert spec.calibration is not None
+    assert not {patch.tobytes() for patch in spec.calibration} & held_out
 
 
 @pytest.mark.parametrize(
@@ -127,3 +135,38 @@ def test_a_run_without_its_dataset_says_where_to_put_it(run: Path, tmp_path: Pat
     assert code == 2
     assert "dataset" in err
     assert not (tmp_path / "run" / "model.vsf").exists()
+
+
+def test_a_bundle_is_signed_and_carries_the_trust_table_and_a_card(run: Path, tmp_path: Path, command: Command) -> None:
+    import shutil
+
+    from tests.edge.conftest import write_key_pair
+    from tests.edge.test_edge_run import trust_table
+    from vsf_edge.bundle import open_bundle
+
+    private, public = write_key_pair(tmp_path / "keys")
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "trust.json").write_text(json.dumps(trust_table()))
+    model = tmp_path / "model.vsf"
+    export = ("vsf", "export", tmp_path / "run", "--target", "onnx", "--precision", "fp32", "-o", model)
+    code, _, err = command(*export, "--sign", private)
+    assert code == 0, err
+    code, out, err = command("vsf-edge", "inspect", model, "--verify", public, "--json")
+    assert code == 0, err
+    assert json.loads(out)["signature"] == "verified"
+    with open_bundle(model) as bundle:
+        assert json.loads(bundle.document("trust") or b"")["format"] == "vsframework-trust"
+    code, card, _ = command("vsf-edge", "inspect", model, "--card")
+    assert "Research use only" in card
+    assert "| 1 | 3 | yes |" in card  # donor 1, three cells, held out
+    assert "| 2 | 3 | no |" in card
+    assert "Not evaluated" in card
+
+
+def test_a_wrong_key_stops_the_export_before_it_begins(run: Path, tmp_path: Path, command: Command) -> None:
+    (tmp_path / "no.key").write_text("not a key")
+    code, _, err = command("vsf", "export", run, "-o", tmp_path / "model.vsf", "--target", "onnx",
+                           "--sign", tmp_path / "no.key")  # fmt: skip
+    assert code == 2
+    assert "no private key" in err
+    assert not (tmp_path / "model.vsf").exists()

@@ -51,6 +51,19 @@ def test_the_discriminator_gives_a_16x16_grid_of_logits_that_see_142_px() -> Non
     assert touched.any(dim=0).sum() == touched.any(dim=1).sum() == discriminator.receptive_field == 142
 
 
+def test_initial_weights_are_drawn_as_the_lineage_does_or_as_asked() -> None:
+    torch.manual_seed(0)
+    generator = PIX2PIX.create({"width": 16, "depth": 5}).networks(1, 1, 32).generator
+    kernels = torch.cat([module.weight.flatten() for module in generator.modules() if hasattr(module, "kernel_size")])
+    assert kernels.std().item() == pytest.approx(0.02, rel=0.02)
+    assert abs(kernels.mean().item()) < 1e-4
+    scales = [module.weight for module in generator.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert all(bool((scale == 1).all()) for scale in scales)
+    other = PIX2PIX.create({"width": 16, "depth": 5, "norm_scale_std": 0.02}).networks(1, 1, 32).generator
+    drawn = torch.cat([module.weight for module in other.modules() if isinstance(module, nn.BatchNorm2d)])
+    assert drawn.std().item() == pytest.approx(0.02, rel=0.2)
+
+
 @pytest.mark.parametrize("norm", ["batch", "instance", "none"])
 @pytest.mark.parametrize("component", [PIX2PIX, PIX2PIX_PLUS_PLUS], ids=lambda component: component.name)
 @settings(max_examples=6, deadline=None)

@@ -16,7 +16,7 @@ from vsframework.dataset import PatchDataset
 from vsframework.errors import VsfError
 from vsframework.pipeline import Run, remove_run
 
-STAGES = ("dataset", "train", "evaluate", "report")
+STAGES = ("dataset", "train", "calibrate", "evaluate", "report")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_file_that_no_pattern_names_changes_nothing(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "stages"),
     [
-        ("denoiser.modes=5", STAGES),
+        ("denoiser.reach=3", STAGES),
         ("training.epochs=3", STAGES[1:]),
         ('split.test_donors=["donor2"]', STAGES[1:]),
     ],

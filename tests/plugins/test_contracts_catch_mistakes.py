@@ -41,6 +41,13 @@ class Idle:
         )
 
 
+class Pretender(Idle):
+    passes_through = True
+
+    def denoise(self, stains):
+        return super().denoise(stains // 2)
+
+
 class Forgetful(Params):
     width: int = 3
     depth: int = Field(3, description="Unbounded.")
@@ -68,6 +75,27 @@ class BatchDependent:
 
     def deploy(self, generator):
         return generator
+
+
+class Averaging(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        x = nn.functional.dropout(self.layer(x), 0.5, training=self.training)
+        return torch.tanh(x - x.mean((2, 3), keepdim=True))
+
+
+class WholeImage:
+    stride = 1
+
+    def networks(self, in_channels, out_channels, image_size):
+        generator = Averaging(nn.Conv2d(in_channels, out_channels, 3, padding=1))
+        return Networks(generator=generator, discriminator=None)
+
+    def deploy(self, generator):
+        return __import__("copy").deepcopy(generator).eval()
 
 
 class NumpyOnly:
@@ -102,6 +130,10 @@ class TestInPlace(DenoiserContract):
     component = under_test(InPlace)
 
 
+class TestPretender(DenoiserContract):
+    component = under_test(Pretender)
+
+
 class TestForgetful(DenoiserContract):
     component = under_test(Idle, Forgetful)
 
@@ -116,6 +148,10 @@ class TestSeer(DetectorContract):
 
 class TestBatchDependent(GeneratorContract):
     component = under_test(BatchDependent)
+
+
+class TestWholeImage(GeneratorContract):
+    component = under_test(WholeImage)
 
 
 class TestNumpyOnly(QuantifierContract):
@@ -144,6 +180,7 @@ class TestWrongKind(DetectorContract):
 
 MISTAKES = {
     "InPlace::test_is_deterministic_and_leaves_the_patch_unchanged": "denoise() changed its input: work on a copy",
+    "Pretender::test_removes_the_background_and_keeps_the_cell": "passes_through is True, but the stains are not the",
     "Forgetful::test_removes_the_background_and_keeps_the_cell": "more than half of the background is still there",
     "Forgetful::test_every_parameter_is_described": "parameter 'width': give it Field(description='...')",
     "Believer::test_recovers_a_known_shift": "px off on average",
@@ -155,6 +192,8 @@ MISTAKES = {
     "BatchDependent::test_deployed_output_is_not_random": "deploy() is random: is dropout still on?",
     "BatchDependent::test_refuses_a_size_that_does_not_fit": "DID NOT RAISE",
     "BatchDependent::test_deploy_leaves_the_trained_generator_as_it_was": "deploy() changed",
+    "WholeImage::test_what_is_trained_in_deploy_mode_is_what_is_deployed": "the generator is still random",
+    "WholeImage::test_trained_in_deploy_mode_a_stain_depends_on_nothing_far_away": "px away, so a cell's DFI",
     "NumpyOnly::test_never_decides_by_the_value_of_a_pixel": "cannot be traced into an exported graph",
     "NumpyOnly::test_finds_its_channels_by_name": "ratio goes by position, not by name",
     "Stubborn::test_learns_what_can_be_seen": "its error on unseen cells is",
@@ -192,5 +231,6 @@ def test_a_mistake_is_caught_and_explained(told: dict[str, list[str]], check: st
 def test_only_what_is_wrong_fails(told: dict[str, list[str]]) -> None:
     assert told["InPlace::test_builds_with_its_defaults"] == []
     assert told["BatchDependent::test_the_seed_decides_the_weights"] == []
+    assert told["WholeImage::test_deployed_output_is_not_random"] == []
     assert told["Stubborn::test_the_seed_decides"] == []
     assert told["NumpyOnly::test_leaves_the_stains_unchanged"] == []

@@ -18,6 +18,7 @@ Make = Callable[..., Experiment]
 
 EVERYTHING: dict[str, Any] = {
     "lambda_l1": 100,
+    "lambda_l2": 10,
     "lambda_gan": 1,
     "gan": "lsgan",
     "lambda_ssim": 1,
@@ -37,14 +38,14 @@ def test_every_term_is_trained_on_and_told(
 ) -> None:
     train(make_experiment(objective=EVERYTHING, models="joint", epochs=2, precision=precision), tiny_dataset, run)
     row = last_row(run)
-    assert all(float(row[term]) > 0 for term in ("l1", "adversarial", "ssim", "gradient", "quantity"))
+    assert all(float(row[term]) > 0 for term in ("l1", "l2", "adversarial", "ssim", "gradient", "quantity"))
     assert row["weak_quantity"] == ""
 
 
 def test_terms_without_a_weight_are_not_computed(tiny_dataset: PatchDataset, make_experiment: Make, run: Path) -> None:
     train(make_experiment(epochs=1), tiny_dataset, run)
     row = last_row(run)
-    assert [row[term] for term in ("ssim", "gradient", "quantity")] == [""] * 3
+    assert [row[term] for term in ("l2", "ssim", "gradient", "quantity")] == [""] * 4
     assert float(row["adversarial"]) > 0
 
 

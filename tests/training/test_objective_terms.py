@@ -19,11 +19,12 @@ from vsframework.training.objective.terms import (
     adversarial,
     gradient_difference,
     l1,
+    l2,
     structural_dissimilarity,
 )
 
 seeds = st.integers(0, 2**32 - 1)
-IMAGE_TERMS = [l1, structural_dissimilarity, gradient_difference]
+IMAGE_TERMS = [l1, l2, structural_dissimilarity, gradient_difference]
 
 
 def stains(seed: int, cells: int = 2) -> torch.Tensor:
@@ -74,6 +75,14 @@ def test_ssim_is_that_of_another_library() -> None:
     assert structural_dissimilarity(output, target).item() == pytest.approx(expected, rel=1e-4)
 
 
+def test_l2_settles_on_the_mean_where_l1_settles_on_the_median() -> None:
+    target = torch.tensor([-1.0, -1.0, 1.0]).reshape(1, 1, 1, 3)
+    level = torch.linspace(-1, 1, 201)
+    best = {term: level[torch.stack([term(x.expand_as(target), target) for x in level]).argmin()] for term in (l1, l2)}
+    assert best[l1].item() == pytest.approx(-1)
+    assert best[l2].item() == pytest.approx(-1 / 3, abs=0.01)
+
+
 def test_the_gradient_difference_counts_the_height_of_steps() -> None:
     target, output = torch.full((1, 1, 4, 4), -1.0), torch.full((1, 1, 4, 4), -1.0)
     target[..., 2:] = 1.0  # one vertical edge of height 2: a third of the horizontal neighbours
@@ -104,7 +113,7 @@ def test_the_default_objective_is_the_paper_s() -> None:
     assert objective.discriminator_loss(logits, real=True).item() == pytest.approx(0.5 * math.log(2))
 
 
-@given(weights=st.fixed_dictionaries({name: st.floats(0, 1e3) for name in ("l1", "gan", "ssim", "gradient")}))
+@given(weights=st.fixed_dictionaries({name: st.floats(0, 1e3) for name in ("l1", "l2", "gan", "ssim", "gradient")}))
 @settings(max_examples=25, deadline=None)
 def test_the_loss_is_the_weighted_sum_of_its_terms(weights: dict[str, float]) -> None:
     section = ObjectiveSection.model_validate({f"lambda_{name}": value for name, value in weights.items()})
@@ -112,6 +121,7 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(weights: dict[str, float]) ->
     output, target, logits = stains(7), stains(8), torch.full((2, 1, 3, 3), 0.3)
     expected = (
         weights["l1"] * l1(output, target)
+        + weights["l2"] * l2(output, target)
         + weights["gan"] * adversarial(logits, real=True)
         + weights["ssim"] * structural_dissimilarity(output, target)
         + weights["gradient"] * gradient_difference(output, target)

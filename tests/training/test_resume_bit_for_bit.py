@@ -93,7 +93,7 @@ def without_times(run: Path) -> list[dict[str, str]]:
         return [{**row, "images_per_second": ""} for row in csv.DictReader(file)]
 
 
-@pytest.mark.parametrize("models", [{}, JOINT], ids=["separate", "joint"])
+@pytest.mark.parametrize("models", [{}, JOINT, {"mode": "deploy"}], ids=["separate", "joint", "deploy"])
 def test_a_killed_training_ends_with_the_same_weights(
     tiny_dataset: PatchDataset,
     make_experiment: Make,

@@ -83,3 +83,21 @@ def test_a_batch_that_cannot_be_shared_is_one_sentence(
 ) -> None:
     with pytest.raises(UsageError, match=r"training\.batch_size = 3 cannot be shared by training\.devices = 2"):
         train(make_experiment(batch_size=3, devices=2), tiny_dataset, run)
+
+
+@pytest.mark.slow
+def test_two_processes_hold_the_same_statistics(
+    tiny_dataset: PatchDataset, make_experiment: Make, tmp_path: Path
+) -> None:
+    """Held from the first step, batch normalisation looks at no batch: shared batches give the losses of whole ones."""
+    settings = {"mode": "deploy", "held_share": 1.0, "epochs": 3, "batch_size": 4}
+    generator = {"discriminator_norm": "none"}
+    train(make_experiment(generator, **settings), tiny_dataset, tmp_path / "one")
+    shared = tmp_path / "two"
+    (shared / "run").mkdir(parents=True)
+    shutil.copytree(tiny_dataset.path, shared / "run" / "dataset")
+    write_experiment(make_experiment(generator, **settings, devices=2), shared / "experiment.toml")
+    vsf_train(shared / "experiment.toml")
+    torch.testing.assert_close(
+        torch.tensor(losses(shared / "run")), torch.tensor(losses(tmp_path / "one")), rtol=1e-4, atol=1e-5
+    )

@@ -141,4 +141,4 @@ def test_the_command_shows_the_plan_and_then_what_the_switch_of_modes_costs(
     assert "Trained in paper mode" in told
     assert "3 cells of validation donors (donor2)" in told
     modes = json.loads(vsf("--json"))["modes"]
-    assert f"{modes['deploy_error'] - modes['paper_error']:+.4f}" in told
+    assert f"{modes['deploy_error'] - modes['trained_error']:+.4f}" in told

@@ -28,6 +28,7 @@ from vsframework.plugins import registry
 from vsframework.training import train
 from vsframework.training.checkpoints import FINAL, read_weights
 from vsframework.training.data import WeakBatch, load_weak_targets, open_weak_dataset, weak_batches
+from vsframework.training.models import Model
 from vsframework.training.normalisation import Normalisation
 from vsframework.training.objective import plan_objective
 
@@ -299,6 +300,29 @@ def test_weak_cells_are_seen_equally_often(count: int, steps: int, batch: int, s
     assert torch.equal(cells, torch.cat([part.measured["dfi"] for part in again]))
     times = torch.bincount(cells.int(), minlength=count)
     assert times.max() - times.min() <= 1
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_step_takes_a_share_of_one_batch_also_when_it_adds_several_up(
+    tiny_dataset: PatchDataset,
+    weak_dataset: PatchDataset,
+    mixed: Make,
+    run: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    accumulate: int,
+) -> None:
+    """Seven cells with images, two per batch: a step takes 2 * `accumulate` of them, and 1.5 * 2 = 3 weak ones."""
+    taken, step = [], Model.step
+
+    def watched(self: Model, brightfield: torch.Tensor, stains: torch.Tensor, weak: Any, *rest: Any) -> Any:
+        taken.append((len(brightfield), len(weak)))
+        return step(self, brightfield, stains, weak, *rest)
+
+    monkeypatch.setattr(Model, "step", watched)
+    experiment = mixed(weak={"share": 1.5}, batch_size=2, accumulate=accumulate, epochs=1)
+    train(experiment, tiny_dataset, run, weak_dataset)
+    per_step = {1: [2, 2, 2, 1], 3: [6, 1]}[accumulate]
+    assert taken == [(cells, 3) for cells in per_step]
 
 
 def test_without_weak_cells_batches_are_as_they_were(make_experiment: Make) -> None:

@@ -13,9 +13,11 @@ import vsframework
 from vsframework.errors import VsfError
 
 VERBS = {
+    "calibrate": "Learn when a trained run can be trusted: gates, intervals, abstention.",
+    "compare": "Compare runs over the donors that none of them was trained on.",
     "dataset": "Turn raw fields into aligned, denoised patches.",
     "demo": "Simulate six donors, train small, and write a report: the whole path in minutes.",
-    "evaluate": "Measure how far virtual stains can be trusted, beside the constant baseline.",
+    "evaluate": "Measure how far virtual stains can be trusted, beside what a constant and a direct regressor give.",
     "plugins": "List, show, create and check plugins.",
     "quantify": "Measure stains on disk: named values per image.",
     "report": "Write the report of a run as one HTML file.",

@@ -1,4 +1,4 @@
-"""``vsf dataset``: build a dataset, say what is in it, draw it."""
+"""``vsf dataset``: build a dataset, say what is in it, draw it, weigh its background."""
 
 from __future__ import annotations
 
@@ -54,6 +54,62 @@ def montage(folder: Path, out: Path | None, count: int, seed: int) -> None:
     click.echo(f"Montage: {path}")
 
 
+@command.command()
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--rule",
+    "rules",
+    multiple=True,
+    metavar="DENOISER",
+    help="Compare with this denoiser (repeatable) [all that are installed].",
+)
+@click.option(
+    "--csv",
+    "csv_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write background_cells.csv and background_levels.csv into this folder.",
+)
+@json_option
+def background(folder: Path, rules: tuple[str, ...], csv_folder: Path | None, as_json: bool) -> None:
+    """Weigh the background of every cell: its level by each denoiser, how sure it is, what a count does to the DFI.
+
+    FOLDER is a dataset or a run. The first denoiser is the one that made the dataset.
+    """
+    from vsframework.dataset.background import background_ledger
+
+    ledger = background_ledger(open_dataset(folder), rules)
+    if csv_folder:
+        ledger.write(csv_folder)
+    if as_json:
+        echo_json(ledger.tables())
+        return
+    summary, stains = ledger.summary(), ledger.stains
+    click.echo(f"{summary['cells']} cells; medians, levels in counts")
+    click.echo(f"{'denoiser':<26}" + "".join(f"{stain:>10}" for stain in stains) + f"{ledger.quantity:>10}")
+    for rule, levels in summary["median_level"].items():
+        mark = " (used)" if rule == ledger.used else ""
+        value = _decimals(summary["median_value"][rule], 10, 4)
+        click.echo(f"{rule + mark:<26}" + "".join(_decimals(levels[stain], 10, 3) for stain in stains) + value)
+    for what, label in (("standard_error", "standard error"), ("spread", "spread between rules")):
+        values = (summary["median"][f"{what}_{stain}"] for stain in stains)
+        click.echo(f"{label:<26}" + "".join(_decimals(value, 10, 3) for value in values))
+    values = (summary["median"][f"per_count_{stain}"] for stain in stains)
+    click.echo(f"{ledger.quantity + ' per count':<26}" + "".join(_decimals(value, 10, 4) for value in values))
+    click.echo(
+        f"{ledger.quantity}: standard error from the background"
+        f"{_decimals(summary['median']['uncertainty'], 8, 4)}, between the denoisers"
+        f"{_decimals(summary['median_range_between_rules'], 8, 4)}"
+    )
+    for rule, count in summary["refused"].items():
+        click.echo(f"{rule} gave no level for {count} cells; --json says why")
+    if csv_folder:
+        click.echo(f"Tables: {csv_folder / 'background_cells.csv'} and background_levels.csv")
+
+
+def _decimals(value: float | None, width: int, places: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{value:>{width}.{places}f}"
+
+
 def open_dataset(folder: Path) -> PatchDataset:
     """Open the dataset in `folder`, or the one of the run in `folder`."""
     from vsframework.dataset import PatchDataset
@@ -94,8 +150,8 @@ def _describe(dataset: PatchDataset, as_json: bool) -> None:
         f"{dataset.path}: {len(accepted)} patches of {dataset.size}x{dataset.size} px, {dataset.bit_depth} bit, {kind}"
     )
     click.echo(f"stains: {', '.join(dataset.stains)}; measured: {', '.join(item.name for item in dataset.quantities)}")
-    click.echo(f"{'donor':<12}{'cells':>8}{'accepted':>10}{'median ' + main.name:>14}")
+    click.echo(f"{'donor':<12}{'cells':>8}{'accepted':>10}  {'median ' + main.name:>14}")
     for row in donors:
-        click.echo(f"{row['donor']:<12}{row['cells']:>8}{row['accepted']:>10}{row['median']:>14.4f}")
+        click.echo(f"{row['donor']:<12}{row['cells']:>8}{row['accepted']:>10}  {row['median']:>14.4g}")
     for reason, count in reasons.head(10).items():
         click.echo(f"rejected {count}: {reason}")

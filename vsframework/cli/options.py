@@ -22,7 +22,7 @@ def override_option(command: Command) -> Command:
         "overrides",
         multiple=True,
         metavar="SECTION.KEY=VALUE",
-        help="Change one entry of the experiment file, e.g. -o denoiser.modes=5 (repeatable).",
+        help="Change one entry of the experiment file, e.g. -o denoiser.border=0.1 (repeatable).",
     )(command)
 
 

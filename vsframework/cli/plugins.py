@@ -111,7 +111,7 @@ def _build_failure(entry: Entry) -> str | None:
 def show(kind: str, name: str, as_json: bool) -> None:
     """Show one component: what it does, where it comes from, and its parameters.
 
-    KIND is one of registrar, detector, denoiser, generator, quantifier, regressor, export-target; NAME as in an
+    KIND is one of registrar, detector, denoiser, generator, quantifier, regressor, gate, export-target; NAME as in an
     experiment file.
     """
     from rich.markup import escape

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vsframework.cli.options import echo_json, json_option
+
+if TYPE_CHECKING:
+    from vsframework.trust.answers import Answer
 
 
 @click.command(name="quantify")
@@ -29,7 +34,8 @@ def command(
     """Measure stains on disk: named values per image.
 
     IMAGES are stained OME-TIFFs, or raw fluorescence patches with named channels. A bad image costs one sentence and
-    exit code 1; the others are measured.
+    exit code 1; the others are measured. Where vsf stain left an answer beside an image (NAME.trust.json), a cell that
+    is not to be answered gets no number but the reason, and the others get their interval.
     """
     import csv
     import io
@@ -39,14 +45,18 @@ def command(
     from vsframework.inference import measure_file
     from vsframework.plugins import registry
     from vsframework.progress import track
+    from vsframework.trust.answers import read_answer
 
     measure = registry().create("quantifier", quantifier)
     clean = registry().create("denoiser", denoiser) if denoiser else None
     names = [name.strip() for name in stains.split(",") if name.strip()]
     measured, failed = {}, {}
+    answers: dict[str, Answer] = {}
     for image in track(images, "Measuring"):
         try:
             measured[str(image)] = measure_file(image, measure, clean, names)
+            if answer := read_answer(image):
+                answers[str(image)] = answer
         except UsageError:
             raise  # the request is wrong for every image
         except VsfError as error:
@@ -54,17 +64,44 @@ def command(
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     quantities = [quantity.name for quantity in measure.quantities]
-    writer.writerow(["image", *quantities])
+    writer.writerow(["image", *quantities, *(trust_columns(quantities) if answers else ())])
     for path, values in measured.items():
-        writer.writerow([path, *(f"{values[name]:.9g}" for name in quantities)])
+        numbers = [f"{values[name]:.9g}" for name in quantities]
+        if path in answers:
+            numbers = answered_row(answers[path], quantities, values)
+        writer.writerow([path, *numbers])
     if out:
         write_text(out, table.getvalue())
     if as_json:
         units = {quantity.name: quantity.unit for quantity in measure.quantities}
-        echo_json({"units": units, "measured": measured, "failed": failed})
+        abstained = {path: answer.reason for path, answer in answers.items() if not answer.answered}
+        given = {path: values for path, values in measured.items() if path not in abstained}
+        intervals = {path: intervals_of(answers[path], values) for path, values in given.items() if path in answers}
+        document = {"units": units, "measured": given, "failed": failed}
+        echo_json({**document, "intervals": intervals, "abstained": abstained} if answers else document)
     elif out:
         click.echo(f"{len(measured)} of {len(images)} images measured into {out}")
     else:
         click.echo(table.getvalue(), nl=False)
     if failed:
         raise VsfError(f"{len(failed)} of {len(images)} images could not be measured: {'; '.join(failed.values())}")
+
+
+def trust_columns(quantities: Sequence[str]) -> list[str]:
+    """Name the columns that an answer adds."""
+    return [*(f"{end}_{name}" for name in quantities for end in ("lower", "upper")), "answered", "reason"]
+
+
+def answered_row(answer: Answer, quantities: Sequence[str], values: Mapping[str, float]) -> list[str]:
+    """Give the numbers, the intervals, and the verdict of one image; nothing but the reason where it is abstained."""
+    if not answer.answered:
+        return ["" for _ in range(3 * len(quantities))] + ["0", answer.reason]
+    known = intervals_of(answer, values)
+    ends = [f"{end:.9g}" if end is not None else "" for name in quantities for end in known.get(name, (None, None))]
+    return [*(f"{values[name]:.9g}" for name in quantities), *ends, "1", ""]
+
+
+def intervals_of(answer: Answer, values: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    """Give the interval of every value that has one."""
+    found = {name: answer.interval(name, value) for name, value in values.items()}
+    return {name: interval for name, interval in found.items() if interval is not None}

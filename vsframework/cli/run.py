@@ -8,7 +8,7 @@ import click
 
 from vsframework.cli.options import echo_json, experiment_argument, json_option, override_option
 
-STAGES = ("dataset", "train", "evaluate", "report")
+STAGES = ("dataset", "train", "calibrate", "evaluate", "report")
 
 
 @click.command(name="run")

@@ -25,28 +25,35 @@ def command(experiment: Path, overrides: tuple[str, ...], dry_run: bool, as_json
     EXPERIMENT is a TOML file whose dataset has been built (vsf dataset build). Checkpoints, metrics.csv and TensorBoard
     events go to its run folder. Stop it whenever you like; the same command goes on from the newest checkpoint.
 
-    Networks are trained in the paper's mode (batch statistics, dropout) and measured in deploy mode, which has one
-    answer per patch; at the end the error of the measured quantity is told in both.
+    Networks are trained in the paper's mode (batch statistics, dropout) unless training.mode is deploy, and always
+    measured in deploy mode, which has one answer per patch; at the end the error of the measured quantity is told both
+    as trained and as measured.
     """
     from vsframework.config import load_experiment
     from vsframework.dataset.store import PatchDataset
     from vsframework.training import train
     from vsframework.training.checkpoints import FINAL, read_header
     from vsframework.training.data import open_weak_dataset
+    from vsframework.training.distillation import open_teaching
 
     loaded = load_experiment(experiment, overrides)
     run = experiment.parent / loaded.output
     dataset = PatchDataset.open(run / "dataset")
+    teaching = open_teaching(loaded, experiment.parent)
     if dry_run:
         from vsframework.training.plan import plan_training
 
-        plan = plan_training(loaded, dataset)
+        plan = plan_training(loaded, dataset, teaching)
         if as_json:
             echo_json(plan.as_json())
         else:
             _show(plan)
         return
-    train(loaded, dataset, run, open_weak_dataset(loaded, experiment.parent))
+    if not as_json:
+        from vsframework.training.plan import mode_in_words
+
+        click.echo(f"Mode: {mode_in_words(loaded.training)}")
+    train(loaded, dataset, run, open_weak_dataset(loaded, experiment.parent), teaching)
     header = read_header(run / "checkpoints" / FINAL)
     if as_json:
         names = ("trained_epochs", "stopped_early", "weights_of_epoch", "modes")
@@ -59,17 +66,23 @@ def command(experiment: Path, overrides: tuple[str, ...], dry_run: bool, as_json
 
 def _modes(modes: Mapping[str, Any]) -> str:
     """Say which mode was trained, and what measuring in the other costs."""
-    deploy, paper = modes["deploy_error"], modes["paper_error"]
+    deploy, trained = modes["deploy_error"], modes["trained_error"]
     where = f"on {modes['cells']} cells of {modes['of']} the mean absolute error of {modes['quantity']} is {deploy:.4f}"
-    if modes["trained"] == modes["measured"]:
-        return f"Trained and measured in {modes['measured']} mode (one answer per patch): {where}."
-    return (
-        f"Trained in {modes['trained']} mode (statistics of the batch, dropout), measured in {modes['measured']} mode: "
-        f"{where}, against {paper:.4f} in {modes['trained']} mode; the switch costs {deploy - paper:+.4f}."
-    )
+    cost = f"{where}, against {trained:.4f} as trained; the switch costs {deploy - trained:+.4f}."
+    if modes["trained"] == "deploy":
+        return f"Trained in deploy mode (no dropout, statistics held), the form that is measured: {cost}"
+    how = "statistics of the batch, dropout" if modes["switched"] else "but no layer draws or looks at the batch"
+    told = f"Trained in paper mode ({how}), measured in deploy mode: {cost}"
+    if modes["normalised_by_image"]:
+        told += (
+            " Its layers normalise each image by itself, so a cell's stain depends on what else is in its tile; "
+            'training.mode = "deploy" ends that.'
+        )
+    return told
 
 
 def _show(plan: TrainingPlan) -> None:
+    click.echo(f"mode         {plan.mode}")
     for network in plan.networks:
         click.echo(f"{network.model + ' ' + network.role:28} {network.parameters:>13,} parameters")
     where = "streamed from disk" if plan.streamed else "in memory"

@@ -19,7 +19,18 @@ class DataSection(Section):
     pattern: str = Field(
         "{donor}/{field}_{channel}.tif", description="Where a channel of a field lies: {donor}, {field}, {channel}."
     )
-    brightfield: str = Field("BF", description="What stands for {channel} in a brightfield file.")
+    brightfield: str | tuple[str, ...] = Field(
+        "BF",
+        description="What stands for {channel} in a brightfield file; a list for a z stack with one file per plane, in "
+        "the order of the planes.",
+    )
+    pages: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Planes in one brightfield file: the z planes, pages or channels of a TIFF. The middle one of all "
+        "planes is looked at to find and align cells.",
+    )
     stains: tuple[str, ...] = Field(
         ("dsDNA", "ssDNA"),
         min_length=1,
@@ -33,6 +44,36 @@ class DataSection(Section):
     labels: str | None = Field(
         None, description="CSV of measured values per cell, relative to root (layout mccallum-crops)."
     )
+
+    @model_validator(mode="after")
+    def _planes_are_told_apart(self) -> DataSection:
+        names = self.brightfield_channels
+        if not names:
+            raise ValueError("data.brightfield is empty: name the channel of the brightfield files")
+        channels = (*names, *self.stains)
+        twice = sorted({name for name in channels if channels.count(name) > 1})
+        if twice:
+            raise ValueError(
+                f"data.brightfield and data.stains name {', '.join(twice)} twice: a file is one channel of a field"
+            )
+        if self.layout == "mccallum-crops" and len(self.planes) > 1:
+            raise ValueError("data.layout = 'mccallum-crops' has one brightfield plane per cell: name one channel")
+        return self
+
+    @property
+    def brightfield_channels(self) -> tuple[str, ...]:
+        """What stands for {channel} in the brightfield files: one file each."""
+        return (self.brightfield,) if isinstance(self.brightfield, str) else self.brightfield
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Names of the brightfield planes in order: of the channels, numbered from 0 where a file holds several.
+
+        >>> DataSection(root=".", brightfield="BF", pages=2).planes
+        ('BF-0', 'BF-1')
+        """
+        names = self.brightfield_channels
+        return names if self.pages == 1 else tuple(f"{name}-{page}" for name in names for page in range(self.pages))
 
 
 class PatchesSection(Section):
@@ -53,18 +94,33 @@ class SplitSection(Section):
         description="Donors that are not trained on either, and on which training is watched: they choose the best "
         "weights and when to stop (see [validation]). Not in the paper.",
     )
+    calibration_donors: tuple[str, ...] = Field(
+        (),
+        description="Donors that are used for nothing else than calibrating the intervals (see [trust]); without them "
+        "there are gates but no intervals. Not in the paper.",
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> SplitSection:
-        both = sorted(set(self.test_donors) & set(self.validation_donors))
-        if both:
+        test, validation, calibration = map(set, (self.test_donors, self.validation_donors, self.calibration_donors))
+        if both := sorted(test & validation):
             raise ValueError(
                 f"{', '.join(both)} cannot be a test donor and a validation donor: what is chosen on a donor cannot be "
                 "judged on it"
+            )
+        if both := sorted(test & calibration):
+            raise ValueError(
+                f"{', '.join(both)} cannot be a test donor and a calibration donor: intervals calibrated on a donor "
+                "cannot be judged on it"
+            )
+        if both := sorted(validation & calibration):
+            raise ValueError(
+                f"{', '.join(both)} cannot be a validation donor and a calibration donor: it chose the weights, so "
+                "its errors are smaller than those of a new donor"
             )
         return self
 
     @property
     def held_out(self) -> tuple[str, ...]:
         """Donors whose cells are never trained on."""
-        return (*self.test_donors, *self.validation_donors)
+        return (*self.test_donors, *self.validation_donors, *self.calibration_donors)

@@ -7,14 +7,17 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from vsframework.config.data import DataSection, PatchesSection, SplitSection
+from vsframework.config.evaluation import BaselineSection
 from vsframework.config.sections import Section, Selection
 from vsframework.config.training import (
     AugmentationSection,
+    DistillationSection,
     ObjectiveSection,
     TrainingSection,
     ValidationSection,
     WeakSection,
 )
+from vsframework.config.trust import TrustSection
 
 
 class Experiment(Section):
@@ -31,14 +34,29 @@ class Experiment(Section):
         None, description="Registrar that aligns the fluorescence fields to the brightfield field; none if absent."
     )
     detector: Selection = Field(Selection(name="head-blob"), description="Finds cells where there are no crops.")
-    denoiser: Selection = Field(Selection(name="histogram-mode"), description="Removes the background of the stains.")
+    denoiser: Selection = Field(
+        Selection(name="border-median"),
+        description="Removes the background of the stains (paper: histogram-mode; see docs/denoising.md).",
+    )
     generator: Selection = Field(Selection(name="pix2pix"), description="The networks.")
     quantifier: Selection = Field(Selection(name="dfi"), description="Measures the stains.")
+    regressor: Selection = Field(
+        Selection(name="small-cnn"), description="Predicts the quantity without stains, as a baseline (see [baseline])."
+    )
     training: TrainingSection = TrainingSection()
     augmentation: AugmentationSection = AugmentationSection()
     validation: ValidationSection = ValidationSection()
     objective: ObjectiveSection = ObjectiveSection()
     weak: WeakSection = WeakSection()
+    distillation: DistillationSection = DistillationSection()
+    baseline: BaselineSection = BaselineSection()
+    trust: TrustSection = TrustSection()
+
+    @property
+    def measures_in_training(self) -> bool:
+        """Whether the quantifier is a term of the objective."""
+        taught = self.distillation.lambda_quantity if self.distillation.teacher else 0.0
+        return bool(self.objective.lambda_quantity or taught)
 
     @model_validator(mode="after")
     def _fits_together(self) -> Experiment:
@@ -54,9 +72,23 @@ class Experiment(Section):
                 "weak.dataset is trained on by the quantity term alone: "
                 "set objective.lambda_quantity above 0, or leave weak.dataset out"
             )
-        if not any(
+        distillation = self.distillation
+        if distillation.dataset and not distillation.teacher:
+            raise ValueError("distillation.dataset needs a teacher that stains it: set distillation.teacher")
+        if distillation.teacher and distillation.lambda_quantity and self.training.models != "joint":
+            raise ValueError(
+                "distillation.lambda_quantity needs all stains of a cell from one network: "
+                'set training.models = "joint", or lambda_quantity = 0'
+            )
+        if distillation.teacher and not (distillation.lambda_l1 or distillation.lambda_quantity):
+            raise ValueError(
+                "both weights in [distillation] are 0, so the teacher has nothing to say: set one above 0, or leave "
+                "the teacher out"
+            )
+        if not distillation.teacher and not any(
             (
                 objective.lambda_l1,
+                objective.lambda_l2,
                 objective.lambda_gan,
                 objective.lambda_ssim,
                 objective.lambda_gradient,

@@ -15,6 +15,18 @@ class TrainingSection(Section):
     models: Literal["separate", "joint"] = Field(
         "separate", description="One generator per stain (paper), or one generator that gives all stains."
     )
+    mode: Literal["paper", "deploy"] = Field(
+        "paper",
+        description="How the generator normalises in training: by the statistics of its batch or image, with dropout "
+        "(paper), or in the form it is measured in (deploy): no dropout, and statistics that are measured over all "
+        "training patches and then held, so that a stain depends on no other patch, no tile and no chance.",
+    )
+    held_share: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="With mode = deploy: for which share of the epochs, at the end, statistics are held.",
+    )
     epochs: int = Field(1000, ge=1, description="Passes over the training patches (paper: 1000).")
     batch_size: int = Field(1, ge=1, description="Patches per step (not in the paper; 1 in its lineage).")
     accumulate: int = Field(
@@ -114,9 +126,20 @@ class ObjectiveSection(Section):
     """``[objective]``: what training minimises; the paper's loss unless said otherwise."""
 
     lambda_l1: float = Field(100.0, ge=0, description="Weight of the L1 term (100 : 1 in the paper's lineage).")
+    lambda_l2: float = Field(
+        0.0,
+        ge=0,
+        description="Weight of the mean squared difference. L1 settles on the median of what a pixel may be, which is "
+        "dark where a stain is rare; this settles on the mean.",
+    )
     lambda_gan: float = Field(1.0, ge=0, description="Weight of the adversarial term; 0 trains without it.")
     gan: Literal["bce", "lsgan"] = Field(
         "bce", description="Adversarial term: binary cross-entropy (paper), or least squares (Mao et al. 2017)."
+    )
+    discriminator_update: Literal["two-steps", "one-step"] = Field(
+        "two-steps",
+        description="How the discriminator learns from a batch: an optimiser step on the real and one on the virtual "
+        "stains, each weighted one half (not in the paper; its Keras lineage), or one step on their mean (junyanz).",
     )
     lambda_ssim: float = Field(
         0.0, ge=0, description="Weight of 1 - SSIM, structural similarity in windows of 11 px (Wang et al. 2004)."
@@ -134,6 +157,44 @@ class ObjectiveSection(Section):
         (),
         description="Which quantities lambda_quantity is about; empty for the quantifier's first (the DFI). One with a "
         "unit is divided by its mean over the training cells.",
+    )
+
+
+class DistillationSection(Section):
+    """``[distillation]``: a trained run as the teacher of this one."""
+
+    teacher: str | None = Field(
+        None,
+        description="Run folder of the teacher, relative to the experiment file; its generators in deploy mode stain "
+        "beside the true stains.",
+    )
+    lambda_l1: float = Field(
+        100.0,
+        ge=0,
+        description="Weight of the L1 term between the student's stains and the teacher's. For the teacher instead of "
+        "the true stains set the weights in [objective] to 0.",
+    )
+    lambda_quantity: float = Field(
+        30.0,
+        ge=0,
+        description="Weight of the difference per cell between what the quantifier measures on both; needs "
+        "training.models = joint.",
+    )
+    dataset: str | None = Field(
+        None,
+        description="Folder of a dataset, relative to the experiment file, whose brightfield the teacher stains for "
+        "the student; it needs no stains and no measured values.",
+    )
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=16,
+        description="Its cells per step, as a share of training.batch_size, at least 1.",
+    )
+    allow_leakage: bool = Field(
+        False,
+        description="Take a teacher that has seen donors which this experiment holds out; errors on these donors are "
+        "then no result.",
     )
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 import vsframework
-from vsframework.config import Experiment
+from vsframework.config import DataSection, Experiment
 from vsframework.dataset.cells import LocatedCell, detect_cells, localise_crops, single_plane
-from vsframework.dataset.geometry import Matrix, centre_and_angle, cut
+from vsframework.dataset.geometry import Matrix, centre_and_angle, cut_all
 from vsframework.dataset.layouts import FieldFiles, find_fields
+from vsframework.dataset.planes import middle_plane, read_planes
 from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
 from vsframework.errors import VsfError
 from vsframework.images import read_image
@@ -55,7 +55,7 @@ class Steps:
 
 @dataclass
 class _LoadedField:
-    """The images of one field, and where each stain lies relative to the brightfield field."""
+    """The images of one field, brightfield [P, H, W], and where each stain lies relative to it."""
 
     brightfield: ImageArray
     stains: list[ImageArray]
@@ -93,10 +93,10 @@ def build_dataset(
     stains = experiment.data.stains
     bit_depth = 0
     files: dict[str, str] = {}
-    with PatchWriter(out, stains=stains, size=experiment.patches.size) as writer:
+    with PatchWriter(out, stains=stains, size=experiment.patches.size, planes=experiment.data.planes) as writer:
         for files_of_field in track(fields, "Building the dataset"):
             try:
-                loaded = _load(files_of_field, stains, steps, root)
+                loaded = _load(files_of_field, experiment.data, steps, root)
                 if bit_depth and loaded.bit_depth != bit_depth:
                     raise VsfError(f"its images have {loaded.bit_depth} bits, those of the first field {bit_depth}")
                 rows = list(_cells(files_of_field, loaded, steps, experiment))
@@ -118,36 +118,35 @@ def build_dataset(
 # ------------------------------------------------------------------------------------------------- one field
 
 
-def _load(files: FieldFiles, stains: Sequence[str], steps: Steps, root: Path) -> _LoadedField:
-    missing = [stain for stain in stains if stain not in files.stains]
-    if files.brightfield is None:
-        raise VsfError("there is no brightfield file")
+def _load(files: FieldFiles, data: DataSection, steps: Steps, root: Path) -> _LoadedField:
+    planes, plane_images = read_planes(data, files.brightfield)
+    missing = [stain for stain in data.stains if stain not in files.stains]
     if missing:
         raise VsfError(f"there is no file for {' and '.join(missing)}")
-    paths = [files.brightfield, *(files.stains[stain] for stain in stains)]
-    images = [read_image(path) for path in paths]
-    planes = [single_plane(image, path.name) for image, path in zip(images, paths, strict=True)]
-    depths = {image.bit_depth for image in images}
+    stain_images = [read_image(path) for path in files.stains.values()]
+    stains = [single_plane(image, path.name) for image, path in zip(stain_images, files.stains.values(), strict=True)]
+    depths = {image.bit_depth for image in (*plane_images, *stain_images)}
     if len(depths) > 1:
         raise VsfError(f"its channels have different bit depths ({', '.join(map(str, sorted(depths)))})")
-    if len({plane.shape for plane in planes[1:]}) > 1:
+    if len({stain.shape for stain in stains}) > 1:
         raise VsfError("its fluorescence images have different sizes")
     to_brightfield = np.eye(3)
     if steps.alignment is not None:
-        aligned = steps.alignment.register(planes[1], steps.alignment.prepare(planes[0]))
+        seen = planes[middle_plane(len(planes))]
+        aligned = steps.alignment.register(stains[0], steps.alignment.prepare(seen))
         if not aligned.accepted:
             raise VsfError(f"fluorescence not aligned to brightfield: {aligned.reason}")
         to_brightfield = aligned.matrix
-    elif planes[0].shape != planes[1].shape:
+    elif planes[0].shape != stains[0].shape:
         raise VsfError(
-            f"brightfield is {_shape(planes[0])} and fluorescence {_shape(planes[1])}; name an [alignment] registrar"
+            f"brightfield is {_shape(planes[0])} and fluorescence {_shape(stains[0])}; name an [alignment] registrar"
         )
     return _LoadedField(
-        brightfield=planes[0],
-        stains=planes[1:],
+        brightfield=planes,
+        stains=stains,
         to_brightfield=to_brightfield,
         bit_depth=depths.pop(),
-        hashes={path.relative_to(root).as_posix(): _sha256(path) for path in [*paths, *files.crops.values()]},
+        hashes={path.relative_to(root).as_posix(): _sha256(path) for path in files.files},
     )
 
 
@@ -167,7 +166,7 @@ def _cells(
             yield row, None
             continue
         try:
-            raw = _cut_stains(cell, cell.matrix, loaded, size)
+            raw = cut_all(loaded.stains, cell.matrix @ loaded.to_brightfield, cell.crop, size)
             denoised = steps.denoiser.denoise(raw)
             for stain, level in zip(experiment.data.stains, denoised.background, strict=True):
                 row[f"background_{stain}"] = float(level)
@@ -175,12 +174,7 @@ def _cells(
         except VsfError as error:
             yield {**row, "reason": str(error)}, None
             continue
-        yield row, Patch(brightfield=cell.brightfield[None], raw=raw, denoised=denoised.stains)
-
-
-def _cut_stains(cell: LocatedCell, matrix: Matrix, loaded: _LoadedField, size: int) -> npt.NDArray[np.float32]:
-    """Cut the fluorescence of one cell: [C, Y, X] counts."""
-    return np.stack([cut(stain, matrix @ loaded.to_brightfield, cell.crop, size) for stain in loaded.stains])
+        yield row, Patch(brightfield=cell.brightfield, raw=raw, denoised=denoised.stains)
 
 
 def _measure(denoised: Denoised, quantifier: Quantifier, stains: Sequence[str]) -> dict[str, float]:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from vsframework.dataset.geometry import Matrix, cut, resize, share_outside, upright_matrix
+from vsframework.dataset.geometry import Matrix, cut_all, resize, share_outside, upright_matrix
 from vsframework.dataset.layouts import FieldFiles
+from vsframework.dataset.planes import middle_plane
 from vsframework.errors import VsfError
 from vsframework.images import read_image
 from vsframework.interfaces import Detector, ImageArray, Registrar, Registration
@@ -32,7 +33,7 @@ class LocatedCell:
     crop
         Height and width of the crop in pixels.
     brightfield
-        float32 [Y, X] counts, the brightfield patch; None where there is none.
+        float32 [P, Y, X] counts, the brightfield patch; None where there is none.
     registration
         How the crop was found; None for a detected cell.
     reason
@@ -47,11 +48,13 @@ class LocatedCell:
     reason: str = ""
 
 
-def localise_crops(files: FieldFiles, field: ImageArray, registrar: Registrar, size: int) -> Iterator[LocatedCell]:
-    """Find every brightfield crop of a field in its brightfield field (paper, Fig. 2 a and b).
+def localise_crops(files: FieldFiles, planes: ImageArray, registrar: Registrar, size: int) -> Iterator[LocatedCell]:
+    """Find every brightfield crop of a field in its brightfield field, `planes` [P, H, W] (paper, Fig. 2 a and b).
 
-    The crop itself is the brightfield patch; its fluorescence is cut where it was found.
+    The crop itself is the brightfield patch; its fluorescence is cut where it was found. A crop has one plane: of a
+    field with several, all are cut there instead.
     """
+    field = planes[middle_plane(len(planes))]
     prepared = registrar.prepare(field)
     for name, path in files.crops.items():
         try:
@@ -63,12 +66,15 @@ def localise_crops(files: FieldFiles, field: ImageArray, registrar: Registrar, s
         found = registrar.register(crop, prepared)
         matrix = np.linalg.inv(found.matrix).astype(np.float64) if found.accepted else None
         reason = "" if found.accepted else f"not localised: {found.reason}"
+        brightfield: npt.NDArray[np.float32] | None = resize(crop, size)[None]
+        if len(planes) > 1:
+            brightfield = None if matrix is None else cut_all(planes, matrix, (height, width), size)
         yield _checked(
             LocatedCell(
                 name=name,
                 matrix=matrix,
                 crop=(height, width),
-                brightfield=resize(crop, size),
+                brightfield=brightfield,
                 registration=found,
                 reason=reason,
             ),
@@ -76,13 +82,19 @@ def localise_crops(files: FieldFiles, field: ImageArray, registrar: Registrar, s
         )
 
 
-def detect_cells(field: ImageArray, detector: Detector, field_px: int, size: int) -> Iterator[LocatedCell]:
-    """Detect the cells of a field and cut them with the head horizontal, tip to the right (the original study)."""
+def detect_cells(planes: ImageArray, detector: Detector, field_px: int, size: int) -> Iterator[LocatedCell]:
+    """Detect the cells of a field [P, H, W], and cut them with the head horizontal, tip to the right.
+
+    The original study did so; the detector sees the middle plane.
+    """
+    field = planes[middle_plane(len(planes))]
     for number, detection in enumerate(detector.detect(field)):
         matrix = upright_matrix(detection, field_px)
         crop = (field_px, field_px)
         yield _checked(
-            LocatedCell(name=f"cell{number:02d}", matrix=matrix, crop=crop, brightfield=cut(field, matrix, crop, size)),
+            LocatedCell(
+                name=f"cell{number:02d}", matrix=matrix, crop=crop, brightfield=cut_all(planes, matrix, crop, size)
+            ),
             field,
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -55,6 +56,13 @@ def cut(image: npt.NDArray[Any], matrix: Matrix, crop: tuple[int, int], size: in
         source, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
     return resize(cropped, size)
+
+
+def cut_all(
+    images: Iterable[npt.NDArray[Any]], matrix: Matrix, crop: tuple[int, int], size: int
+) -> npt.NDArray[np.float32]:
+    """Cut the same patch out of each of `images` [H, W]: float32 [N, size, size]; see :func:`cut`."""
+    return np.stack([cut(image, matrix, crop, size) for image in images])
 
 
 def resize(image: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:

@@ -22,14 +22,14 @@ class FieldFiles:
     donor, name
         Whose field it is, and which.
     brightfield, stains
-        Its images; a channel without a file is missing from `stains`.
+        Its images by channel, in the order of the experiment file; a channel without a file is missing.
     crops
         Brightfield crops of its cells, by cell name; empty where cells are to be detected.
     """
 
     donor: str
     name: str
-    brightfield: Path | None
+    brightfield: Mapping[str, Path] = field(default_factory=dict)
     stains: Mapping[str, Path] = field(default_factory=dict)
     crops: Mapping[str, Path] = field(default_factory=dict)
 
@@ -41,8 +41,7 @@ class FieldFiles:
     @property
     def files(self) -> list[Path]:
         """Every file of the field."""
-        brightfield = [self.brightfield] if self.brightfield else []
-        return [*brightfield, *self.stains.values(), *self.crops.values()]
+        return [*self.brightfield.values(), *self.stains.values(), *self.crops.values()]
 
 
 def find_fields(data: DataSection, root: Path) -> list[FieldFiles]:
@@ -55,11 +54,11 @@ def find_fields(data: DataSection, root: Path) -> list[FieldFiles]:
     """
     if not root.is_dir():
         raise UsageError(f"there is no folder {root} (data.root in the experiment file)")
-    channels = (data.brightfield, *data.stains)
+    channels = (*data.brightfield_channels, *data.stains)
     images: dict[tuple[str, str], dict[str, Path]] = {}
     for match, path in _matches(root, data.pattern, {"channel": channels}):
         donor, name = match.get("donor", "unknown"), match.get("field", "field")
-        channel = match.get("channel", data.brightfield)
+        channel = match.get("channel", channels[0])
         earlier = images.setdefault((donor, name), {}).setdefault(channel, path)
         if earlier != path:
             raise UsageError(f"{earlier} and {path} are both {channel} of {donor}/{name}; make data.pattern stricter")
@@ -87,7 +86,7 @@ def find_fields(data: DataSection, root: Path) -> list[FieldFiles]:
         FieldFiles(
             donor=donor,
             name=name,
-            brightfield=found.get(data.brightfield),
+            brightfield={plane: found[plane] for plane in data.brightfield_channels if plane in found},
             stains={stain: found[stain] for stain in data.stains if stain in found},
             crops=dict(sorted(crops.get((donor, name), {}).items())),
         )

@@ -49,7 +49,9 @@ def build_measured_crops(experiment: Experiment, folder: Path, out: Path) -> Pat
     labels = read_labels(labels_path(experiment.data, root))
     paths = find_crops(root)
     size, bit_depth = experiment.patches.size, 0
-    with PatchWriter(out, stains=experiment.data.stains, size=size, has_stains=False) as writer:
+    with PatchWriter(
+        out, stains=experiment.data.stains, size=size, planes=experiment.data.planes, has_stains=False
+    ) as writer:
         for match, path in track(paths, "Building the dataset"):
             row: dict[str, Any] = {
                 "id": f"{match['donor']}/BF{match['field']}/img{match['idx']}",

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vsframework.atomic import atomic_path
+from vsframework.dataset.planes import middle_plane
 from vsframework.dataset.store import PatchDataset
 
 TILE = 128
@@ -22,7 +23,8 @@ STAIN_COLOURS = ((80, 220, 80), (60, 60, 240), (230, 160, 60), (60, 210, 230))
 def write_montage(dataset: PatchDataset, path: Path, count: int = 24, seed: int = 0) -> Path:
     """Write a PNG with `count` accepted cells, drawn evenly over donors: brightfield, stains, and measured value.
 
-    Each stain is shown linearly from 0 to the brightest count of the cells in the picture.
+    Of several brightfield planes the middle one is shown. Each stain is shown linearly from 0 to the brightest count
+    of the cells in the picture.
     """
     cells = _choose(dataset, count, seed)
     scales = _stain_scales(dataset, cells)
@@ -59,7 +61,7 @@ def _stain_scales(dataset: PatchDataset, cells: pd.DataFrame) -> list[float]:
 def _strip(dataset: PatchDataset, cell: pd.Series, scales: list[float]) -> npt.NDArray[np.uint8]:
     """Draw one cell: its panels side by side, its name and value below."""
     row = int(cell["patch"])
-    grey = np.asarray(dataset.brightfield[row])[0]
+    grey = np.asarray(dataset.brightfield[row, middle_plane(len(dataset.planes))])
     low, high = float(grey.min()), float(grey.max())
     panels = [cv2.cvtColor(_panel((grey - low) / max(high - low, 1.0)), cv2.COLOR_GRAY2BGR)]
     if dataset.denoised is not None:
@@ -69,7 +71,7 @@ def _strip(dataset: PatchDataset, cell: pd.Series, scales: list[float]) -> npt.N
     strip = np.full((TILE + CAPTION + MARGIN, len(panels) * TILE + MARGIN, 3), 24, dtype=np.uint8)
     strip[MARGIN // 2 : MARGIN // 2 + TILE, MARGIN // 2 : MARGIN // 2 + len(panels) * TILE] = np.hstack(panels)
     main = dataset.quantities[0].name
-    text = f"{cell['id']}  {main} {float(cell[main]):.3f}"
+    text = f"{cell['id']}  {main} {float(cell[main]):.4g}"
     cv2.putText(
         strip, text, (MARGIN, TILE + CAPTION - 2), cv2.FONT_HERSHEY_SIMPLEX, 0.36, (220, 220, 220), 1, cv2.LINE_AA
     )

@@ -22,13 +22,14 @@ from vsframework.interfaces import Quantity
 
 SCHEMA_VERSION = 1
 ARRAYS = ("brightfield", "raw", "denoised")
+ONE_PLANE = ("brightfield",)
 PATCHES_PER_SHARD = 64
 """One file of ``patches.zarr`` holds this many patches; the writer buffers no more than that."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Patch:
-    """The pixels of one accepted cell, counts, float32: brightfield [1, Y, X]; raw and denoised stains [C, Y, X]."""
+    """The pixels of one accepted cell, counts, float32: brightfield [P, Y, X]; raw and denoised stains [C, Y, X]."""
 
     brightfield: npt.NDArray[np.float32]
     raw: npt.NDArray[np.float32] | None = None
@@ -47,8 +48,8 @@ class PatchDataset:
     cells
         One row per cell, the rejected ones with their reason. `patch` is the row in the arrays, or -1.
     brightfield, raw, denoised
-        Zarr arrays, float32 counts: [N, 1, Y, X], and [N, C, Y, X] before and after denoising. The latter two are None
-        where a dataset has measured values instead of fluorescence images.
+        Zarr arrays, float32 counts: [N, P, Y, X] for P planes, and [N, C, Y, X] before and after denoising. The latter
+        two are None where a dataset has measured values instead of fluorescence images.
     """
 
     def __init__(self, path: Path, info: dict[str, Any], cells: pd.DataFrame) -> None:
@@ -63,6 +64,11 @@ class PatchDataset:
         if arrays["brightfield"] is None:
             raise VsfError(f"{path / 'patches.zarr'} holds no brightfield patches; build the dataset again")
         self.brightfield: zarr.Array[Any] = arrays["brightfield"]
+        if self.brightfield.shape[1] != len(self.planes):
+            raise VsfError(
+                f"{path / 'patches.zarr'} holds {self.brightfield.shape[1]} brightfield planes and dataset.json names "
+                f"{len(self.planes)}; build the dataset again"
+            )
         self.raw = arrays["raw"]
         self.denoised = arrays["denoised"]
 
@@ -98,6 +104,11 @@ class PatchDataset:
     def stains(self) -> tuple[str, ...]:
         """Names of the stain channels, the reference stain first."""
         return tuple(self.info["stains"])
+
+    @property
+    def planes(self) -> tuple[str, ...]:
+        """Names of the brightfield planes; one, unless it was built from a z stack."""
+        return tuple(self.info.get("planes", ONE_PLANE))  # datasets of before there were several do not say it
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:
@@ -154,11 +165,21 @@ class PatchWriter:
         Folder of the dataset; an older dataset there is replaced at the end.
     stains, size
         Names of the stain channels, and side of a patch in pixels.
+    planes
+        Names of the brightfield planes.
     has_stains
         False for datasets with measured values instead of fluorescence images.
     """
 
-    def __init__(self, path: Path, *, stains: Sequence[str], size: int, has_stains: bool = True) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        stains: Sequence[str],
+        size: int,
+        planes: Sequence[str] = ONE_PLANE,
+        has_stains: bool = True,
+    ) -> None:
         self._path = path
         self._building = path.with_name(f".{path.name}-building")
         if path.exists() and any(path.iterdir()) and not (path / "dataset.json").exists():
@@ -169,8 +190,9 @@ class PatchWriter:
         except OSError as error:
             raise VsfError(f"{path} cannot be written: {error.strerror or error}") from error
         self._stains = tuple(stains)
+        self._planes = tuple(planes)
         self._size = size
-        channels = {"brightfield": 1, "raw": len(self._stains), "denoised": len(self._stains)}
+        channels = {"brightfield": len(self._planes), "raw": len(self._stains), "denoised": len(self._stains)}
         group = zarr.open_group(self._building / "patches.zarr", mode="w", zarr_format=3)
         self._arrays = {
             name: group.create_array(
@@ -220,6 +242,7 @@ class PatchWriter:
         document = {
             "schema_version": SCHEMA_VERSION,
             "hash": self._hash.hexdigest(),
+            "planes": list(self._planes),
             "stains": list(self._stains),
             "size": self._size,
             "bit_depth": bit_depth,

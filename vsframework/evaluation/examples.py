@@ -1,7 +1,8 @@
-"""A few cells to look at, chosen by a rule and not by taste: the best, the median and the worst."""
+"""A few cells to look at, chosen by a rule and not by taste: the best, the median, the worst, and one abstained."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from vsframework.atomic import atomic_path
+from vsframework.dataset.planes import middle_plane
 from vsframework.errors import UsageError
 from vsframework.evaluation.results import FOLDER
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Example:
-    """One cell: which rule chose it, and its images in counts, brightfield [Y, X] and stains [C, Y, X]."""
+    """One cell and the rule that chose it; its images in counts: middle brightfield plane [Y, X], stains [C, Y, X]."""
 
     rule: str
     cell: str
@@ -31,36 +33,47 @@ class Example:
 
 
 def choose_examples(cells: pd.DataFrame, quantity: str) -> dict[str, int]:
-    """Choose by absolute error of `quantity` among `cells`: rule to patch number.
+    """Choose among `cells`, never by hand: rule to patch number.
 
-    ``best`` has the smallest error, ``worst`` the largest, ``median`` the (lower) middle one; with one or two cells
-    fewer rules apply. Cells without a virtual value count as worse than all others.
+    By absolute error of `quantity`: ``best`` has the smallest, ``worst`` the largest, ``median`` the (lower) middle
+    one; with one or two cells fewer rules apply. Cells without a virtual value count as worse than all others. Where
+    the cells were judged these are cells that were answered, and ``abstained`` is the one farthest outside the gates.
     """
-    error = (cells[f"virtual_{quantity}"] - cells[f"true_{quantity}"]).abs().to_numpy(float)
+    answered = cells[cells["answered"].astype(bool)] if "answered" in cells else cells
+    error = (answered[f"virtual_{quantity}"] - answered[f"true_{quantity}"]).abs().to_numpy(float)
     order = np.argsort(np.where(np.isfinite(error), error, np.inf), kind="stable")
-    ranks = {"best": 0, "median": (len(order) - 1) // 2, "worst": len(order) - 1}
+    ranks = {"best": 0, "median": (len(order) - 1) // 2, "worst": len(order) - 1} if len(order) else {}
     chosen: dict[str, int] = {}
     for rule in ("best", "worst", "median"):
-        patch = int(cells["patch"].iloc[order[ranks[rule]]])
-        if patch not in chosen.values():
-            chosen[rule] = patch
-    return {rule: chosen[rule] for rule in ranks if rule in chosen}
+        if rule in ranks:
+            patch = int(answered["patch"].iloc[order[ranks[rule]]])
+            if patch not in chosen.values():
+                chosen[rule] = patch
+    found = {rule: chosen[rule] for rule in ranks if rule in chosen}
+    if len(answered) < len(cells):
+        abstained = cells[~cells["answered"].astype(bool)]
+        outside = abstained.filter(regex="^gate_").max(axis=1).to_numpy(float)
+        found["abstained"] = int(abstained["patch"].iloc[int(np.argmax(np.nan_to_num(outside)))])
+    return found
 
 
-def write_examples(run: Path, dataset: PatchDataset, stainer: Stains, chosen: dict[str, int]) -> None:
-    """Stain the chosen patches once more and keep them as ``examples.npz`` (plain arrays, nothing pickled)."""
+def write_examples(run: Path, dataset: PatchDataset, stainers: Mapping[int, Stains], chosen: Mapping[str, int]) -> None:
+    """Stain the `chosen` patches (rule to patch number) once more, each with its own of `stainers`, and keep them.
+
+    They are in ``examples.npz``: plain arrays, nothing pickled.
+    """
     assert dataset.denoised is not None
     ids = dataset.accepted().set_index("patch")["id"]
     patches = list(chosen.values())
     brightfield = np.concatenate([np.asarray(dataset.brightfield[row : row + 1]) for row in patches])
     true = np.concatenate([np.asarray(dataset.denoised[row : row + 1]) for row in patches])
-    virtual = np.concatenate([stainer.stain(brightfield[index : index + 1]) for index in range(len(patches))])
+    virtual = np.concatenate([stainers[row].stain(brightfield[[index]]) for index, row in enumerate(patches)])
     with atomic_path(run / FOLDER / "examples.npz") as path:
         np.savez_compressed(
             path,
             rule=np.array(list(chosen)),
             cell=np.array([str(ids[row]) for row in patches]),
-            brightfield=brightfield[:, 0],
+            brightfield=brightfield[:, middle_plane(brightfield.shape[1])],
             true=true,
             virtual=virtual,
         )

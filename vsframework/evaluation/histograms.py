@@ -13,6 +13,8 @@ from vsframework.errors import UsageError
 from vsframework.evaluation.results import FOLDER
 
 KINDS = ("raw", "true", "virtual")
+ALL, HELD_OUT = "histograms.npz", "histograms-held-out.npz"
+"""Files of an evaluation: the pixels of all its cells, and of those of held-out donors."""
 LEVELS = 65536
 """Bins of one count each; brighter pixels fall into the last."""
 
@@ -40,13 +42,13 @@ class PixelHistograms:
             bins = np.clip(pixels[pixels > 0], 0, LEVELS - 1).astype(np.int64)
             total += np.bincount(bins, minlength=LEVELS)
 
-    def write(self, run: Path) -> None:
-        """Keep them as ``histograms.npz`` of an evaluation."""
-        with atomic_path(run / FOLDER / "histograms.npz") as path:
+    def write(self, run: Path, name: str = ALL) -> None:
+        """Keep them as a file of an evaluation."""
+        with atomic_path(run / FOLDER / name) as path:
             np.savez_compressed(path, stains=np.array(self.stains), **self.counts)  # type: ignore[arg-type]
 
     @classmethod
-    def read(cls, run: Path) -> PixelHistograms:
+    def read(cls, run: Path, name: str = ALL) -> PixelHistograms:
         """Read the histograms of an evaluated run.
 
         Raises
@@ -55,7 +57,7 @@ class PixelHistograms:
             When the run has not been evaluated.
         """
         try:
-            with np.load(run / FOLDER / "histograms.npz", allow_pickle=False) as arrays:
+            with np.load(run / FOLDER / name, allow_pickle=False) as arrays:
                 found = cls([str(name) for name in arrays["stains"]])
                 found.counts = {kind: arrays[kind] for kind in KINDS}
         except FileNotFoundError:

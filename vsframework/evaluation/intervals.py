@@ -19,7 +19,7 @@ class GainInterval(BaseModel):
     """A percentile bootstrap interval of what a model gains over the constant on held-out donors.
 
     `gain` is the constant's MAE minus the model's, averaged over donors, in the quantity's unit; `skill` is that gain
-    as a share of the constant's MAE. Positive means that the model is better.
+    as a share of the constant's MAE. Positive means that the model is better. `mae` is the model's own MAE.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,6 +33,8 @@ class GainInterval(BaseModel):
     gain_high: Value
     skill_low: Value
     skill_high: Value
+    mae_low: Value = float("nan")
+    mae_high: Value = float("nan")
 
     @property
     def meaning(self) -> str:
@@ -89,6 +91,7 @@ def gain_interval(
     model_mae, constant_mae = np.moveaxis(means.mean(axis=1), -1, 0)
     tails = [(1 - level) / 2, (1 + level) / 2]
     gain_low, gain_high = np.quantile(constant_mae - model_mae, tails)
+    mae_low, mae_high = np.quantile(model_mae, tails)
     if (constant_mae > 0).all():
         skill_low, skill_high = np.quantile(1 - model_mae / constant_mae, tails)
     else:
@@ -103,6 +106,8 @@ def gain_interval(
         gain_high=float(gain_high),
         skill_low=float(skill_low),
         skill_high=float(skill_high),
+        mae_low=float(mae_low),
+        mae_high=float(mae_high),
     )
 
 

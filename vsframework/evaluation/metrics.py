@@ -7,6 +7,7 @@ from typing import Annotated
 
 import numpy as np
 from pydantic import BeforeValidator
+from scipy.stats import rankdata
 
 from vsframework.interfaces import FloatArray
 
@@ -32,11 +33,17 @@ class Agreement:
     mape
         Mean absolute error relative to the measured value, as a fraction (paper, eq. 2); cells measured as exactly 0,
         for which it does not exist, are left out of this one.
-    pearson
-        Correlation, -1 to 1; NaN where either side does not vary.
+    pearson, spearman
+        Correlation of the values and of their ranks, -1 to 1; NaN where either side does not vary.
+    concordance
+        Lin's concordance correlation coefficient (Biometrics 1989), -1 to 1: Pearson's, lowered by every departure
+        from the identity line; NaN where neither side varies.
     slope, intercept
         Least-squares line "measured = intercept + slope x predicted"; 1 and 0 where the prediction can be read as the
         value itself. NaN where the prediction does not vary.
+    limit_low, limit_high
+        Bland and Altman's limits of agreement (Lancet 1986): bias minus and plus 1.96 S.D. of the differences, within
+        which 95 % of the cells would lie if the differences were normally distributed. NaN for fewer than two cells.
     """
 
     cells: int
@@ -47,6 +54,10 @@ class Agreement:
     pearson: Value
     slope: Value
     intercept: Value
+    spearman: Value = float("nan")
+    concordance: Value = float("nan")
+    limit_low: Value = float("nan")
+    limit_high: Value = float("nan")
 
 
 def agreement(measured: FloatArray, predicted: FloatArray) -> Agreement:
@@ -73,6 +84,7 @@ def agreement(measured: FloatArray, predicted: FloatArray) -> Agreement:
     error = y - x
     pearson, slope, intercept = _line(x, y)
     relative = np.abs(error[x != 0]) / np.abs(x[x != 0])
+    reach = 1.96 * float(error.std(ddof=1)) if len(error) > 1 else float("nan")
     return Agreement(
         cells=len(x),
         mae=_mean(np.abs(error)),
@@ -82,6 +94,10 @@ def agreement(measured: FloatArray, predicted: FloatArray) -> Agreement:
         pearson=pearson,
         slope=slope,
         intercept=intercept,
+        spearman=_line(rankdata(x), rankdata(y))[0],
+        concordance=_concordance(x, y),
+        limit_low=_mean(error) - reach,
+        limit_high=_mean(error) + reach,
     )
 
 
@@ -100,6 +116,14 @@ def skill(mae: float, constant_mae: float) -> float:
 
 def _mean(values: FloatArray) -> float:
     return float(values.mean()) if len(values) else float("nan")
+
+
+def _concordance(measured: FloatArray, predicted: FloatArray) -> float:
+    if len(measured) < 2:
+        return float("nan")
+    spread = measured.var() + predicted.var() + (measured.mean() - predicted.mean()) ** 2
+    common = float(((measured - measured.mean()) * (predicted - predicted.mean())).mean())
+    return 2 * common / float(spread) if spread > 0 else float("nan")
 
 
 def _line(measured: FloatArray, predicted: FloatArray) -> tuple[float, float, float]:

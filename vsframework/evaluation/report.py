@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -16,12 +16,15 @@ from markupsafe import Markup
 
 from vsframework.atomic import write_text
 from vsframework.errors import UsageError, VsfError
-from vsframework.evaluation import figures, wording
+from vsframework.evaluation import figures, trust_wording, wording
+from vsframework.evaluation.compared_errors import compare_runs
+from vsframework.evaluation.comparing import Comparison
 from vsframework.evaluation.examples import read_examples
 from vsframework.evaluation.histograms import PixelHistograms
-from vsframework.evaluation.results import Evaluation, QuantityResult, read_cells
+from vsframework.evaluation.results import FOLDER, Evaluation, QuantityResult, read_cells
 from vsframework.evaluation.runs import dataset_path, provenance, require_run
 from vsframework.evaluation.strips import Strip, draw_strip
+from vsframework.evaluation.trusting import QuantityTrustResult
 
 if TYPE_CHECKING:
     from vsframework.dataset.store import PatchDataset
@@ -44,10 +47,14 @@ class ExampleRow:
     donor: str
     true: float
     virtual: float
+    reason: str
 
 
-def write_report(run: Path, output: Path | None = None) -> Path:
+def write_report(run: Path, output: Path | None = None, beside: Sequence[Path] = ()) -> Path:
     """Write the report of an evaluated run, whole or not at all, and give its path (``report.html`` in the run).
+
+    With `beside`, other evaluated runs, it also compares them all, donor by donor; without, it compares the run with
+    its own baselines.
 
     Raises
     ------
@@ -59,6 +66,8 @@ def write_report(run: Path, output: Path | None = None) -> Path:
     from vsframework.dataset.store import PatchDataset
 
     evaluation = Evaluation.read(require_run(run))
+    if evaluation.method == "regressor":
+        raise UsageError(f"{run} has no stains to show; its numbers are in {run / FOLDER} and 'vsf compare' reads them")
     dataset = PatchDataset.open(dataset_path(run))
     found = dataset.info.get("hash", "")
     if evaluation.dataset_hash != found:
@@ -66,16 +75,20 @@ def write_report(run: Path, output: Path | None = None) -> Path:
             f"the dataset {dataset.path} changed after {run} was evaluated; run 'vsf evaluate {run}' again"
         )
     target = output or run / "report.html"
-    write_text(target, render(run, evaluation, dataset))
+    write_text(target, render(run, evaluation, dataset, _comparison(run, evaluation, beside)))
     return target
 
 
-def render(run: Path, evaluation: Evaluation, dataset: PatchDataset) -> str:
+def render(run: Path, evaluation: Evaluation, dataset: PatchDataset, comparison: Comparison | None = None) -> str:
     """Give the report as HTML text."""
     room = files("vsframework.evaluation")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.globals.update(
-        number=wording.number, percent=wording.percent, label=wording.label, with_unit=wording.with_unit
+        number=wording.number,
+        percent=wording.percent,
+        label=wording.label,
+        with_unit=wording.with_unit,
+        p_value=wording.p_value,
     )
     template = environment.from_string((room / "report.html.j2").read_text(encoding="utf-8"))
     main = evaluation.quantities[0]
@@ -89,10 +102,16 @@ def render(run: Path, evaluation: Evaluation, dataset: PatchDataset) -> str:
         headline=_unbroken(wording.headline(evaluation, main)),
         verdict=_verdict(main),
         uncertainty=_unbroken(wording.uncertainty(main)),
+        beside=_unbroken(wording.beside_regressor(evaluation, main)),
+        trust=evaluation.trust,
+        trusted=_trusted(evaluation),
+        comparison=comparison,
         cautions=wording.cautions(evaluation, main),
         rows=sorted(main.donors, key=lambda row: (not row.held_out, row.donor)),
         donor_figure=_inline(figures.donor_errors(main)),
         scatter=_inline(figures.scatter(cells, main)),
+        bland_altman=_inline(figures.bland_altman(cells, main)),
+        calibration=_inline(figures.calibration(cells, main)),
         histograms=[_inline(figures.pixel_histogram(histograms, channel)) for channel in range(len(histograms.stains))],
         denoising=_denoising(cells, main.name),
         curves=[_inline(curve) for curve in figures.training_curves(_metrics(run))],
@@ -117,6 +136,38 @@ def rejections(cells: pd.DataFrame) -> list[Rejection]:
         for reason, group in groups
     ]
     return sorted(found, key=lambda row: -row.cells)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trusted:
+    """What gates and intervals did to the value of interest, in words and pictures."""
+
+    result: QuantityTrustResult
+    lead: str
+    sentences: list[str]
+    coverage: Markup
+    risk: Markup
+
+
+def _trusted(evaluation: Evaluation) -> Trusted | None:
+    trust = evaluation.trust
+    if trust is None or not trust.quantities:
+        return None
+    result = trust.quantities[0]
+    return Trusted(
+        result=result,
+        lead=_unbroken(trust_wording.in_short(trust, result)),
+        sentences=[_unbroken(sentence) for sentence in trust_wording.trust_sentences(trust, result)],
+        coverage=_inline(figures.donor_coverage(result, trust.level)),
+        risk=_inline(figures.risk_coverage_curve(result, trust)),
+    )
+
+
+def _comparison(run: Path, evaluation: Evaluation, beside: Sequence[Path]) -> Comparison | None:
+    """Compare the run with others, or with its own baselines; None where one donor is all there is to compare on."""
+    if not beside and len(evaluation.held_out) < 2:
+        return None
+    return compare_runs([run, *beside], "mae", evaluation.quantities[0].name, baselines=not beside)
 
 
 def _verdict(result: QuantityResult) -> str:
@@ -149,6 +200,7 @@ def _examples(run: Path, cells: pd.DataFrame, evaluation: Evaluation) -> Iterato
             donor=str(cell["donor"]),
             true=float(cell[f"true_{name}"]),
             virtual=float(cell[f"virtual_{name}"]),
+            reason=str(cell["reason"]) if cell.get("answered") == 0 else "",
         )
 
 

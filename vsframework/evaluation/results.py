@@ -12,6 +12,7 @@ from vsframework.atomic import write_text
 from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation.intervals import GainInterval
 from vsframework.evaluation.metrics import Agreement, Value
+from vsframework.evaluation.trusting import TrustResult
 
 FOLDER = "evaluation"
 """Folder of the results inside a run."""
@@ -25,7 +26,9 @@ class DonorResult(_Result):
     """One row of the donor table (the paper's Table 1, with the constant beside it).
 
     `unmeasurable` cells are those whose virtual stains give no value (nothing was stained); they are in no other
-    number. `constant` is the baseline's value for this donor, see `vsframework.evaluation.baselines`.
+    number, so that virtual stains and both baselines are compared on the same cells. `virtual` has no cells where
+    there are no stains at all (a dataset of measured values). `constant` is the baseline's value for this donor, see
+    `vsframework.evaluation.baselines`; `regressor` is the direct regressor, None where it was not asked for.
     """
 
     donor: str
@@ -36,10 +39,21 @@ class DonorResult(_Result):
     constant_mae: Value
     constant_mape: Value
     skill: Value
+    regressor: Agreement | None = None
+    regressor_skill: Value = float("nan")
+
+    @property
+    def cells(self) -> int:
+        """Cells of this donor that were compared."""
+        return self.virtual.cells or (self.regressor.cells if self.regressor else 0)
 
 
 class Averages(_Result):
-    """Mean or standard deviation (n - 1) over donors; every donor counts the same. `skill` is that of the mean MAEs."""
+    """Mean or standard deviation (n - 1) over donors; every donor counts the same.
+
+    Without a prefix the numbers are those of the virtual stains. A skill is that of the mean MAEs; in a standard
+    deviation it is that of the donors' skills.
+    """
 
     donors: int
     mae: Value
@@ -47,10 +61,24 @@ class Averages(_Result):
     constant_mae: Value
     constant_mape: Value
     skill: Value
+    rmse: Value = float("nan")
+    bias: Value = float("nan")
+    pearson: Value = float("nan")
+    spearman: Value = float("nan")
+    concordance: Value = float("nan")
+    regressor_mae: Value = float("nan")
+    regressor_mape: Value = float("nan")
+    regressor_bias: Value = float("nan")
+    regressor_pearson: Value = float("nan")
+    regressor_spearman: Value = float("nan")
+    regressor_skill: Value = float("nan")
 
 
 class QuantityResult(_Result):
-    """One quantity over all donors; `interval` is None where no held-out cell could be measured."""
+    """One quantity over all donors; an interval is None where no held-out cell could be measured.
+
+    `interval` is of the gain of the virtual stains over the constant, `regressor_interval` of the direct regressor's.
+    """
 
     name: str
     unit: str
@@ -60,6 +88,7 @@ class QuantityResult(_Result):
     mean: Averages
     sd: Averages
     interval: GainInterval | None
+    regressor_interval: GainInterval | None = None
 
     @property
     def unmeasurable(self) -> int:
@@ -69,14 +98,43 @@ class QuantityResult(_Result):
     @property
     def held_out_cells(self) -> int:
         """Cells of held-out donors that were compared."""
-        return sum(row.virtual.cells for row in self.donors if row.held_out)
+        return sum(row.cells for row in self.donors if row.held_out)
+
+
+class PixelDonor(_Result):
+    """Pixel metrics of one stain averaged over the cells of a donor; see `vsframework.evaluation.pixels`."""
+
+    donor: str
+    held_out: bool
+    mae: Value
+    psnr: Value
+    ssim: Value
+    pearson: Value
+
+
+class PixelResult(_Result):
+    """Virtual against true pixels of one stain: per donor, and the mean over held-out donors.
+
+    `data_range` (counts) is what PSNR and SSIM are relative to: the brightest true pixel of the dataset's stain.
+    """
+
+    stain: str
+    data_range: float
+    donors: tuple[PixelDonor, ...]
+    mae: Value
+    psnr: Value
+    ssim: Value
+    pearson: Value
 
 
 class Evaluation(_Result):
     """Everything that ``vsf evaluate`` found out about a run; `quantities` has the value of interest first.
 
     `empty_true` and `empty_virtual` count cells of held-out donors whose stains hold no signal at all: whatever value
-    the quantifier gives those says nothing about DNA.
+    the quantifier gives those says nothing about DNA. `stains` is empty where there are only measured values: then
+    the direct regressor is what was evaluated. `regressor` names it, and is empty where there was none. `scheme` says
+    how donors were held out. `trust` is
+    None for a run without ``trust.json``.
     """
 
     schema_version: Literal[1] = 1
@@ -92,6 +150,15 @@ class Evaluation(_Result):
     empty_true: int
     empty_virtual: int
     quantities: tuple[QuantityResult, ...]
+    pixels: tuple[PixelResult, ...] = ()
+    regressor: str = ""
+    scheme: Literal["test-donors", "leave-one-donor-out"] = "test-donors"
+    trust: TrustResult | None = None
+
+    @property
+    def method(self) -> Literal["virtual", "regressor"]:
+        """What was evaluated: the prefix of its columns in ``cells.csv``."""
+        return "virtual" if self.stains else "regressor"
 
     def write(self, run: Path, cells: pd.DataFrame) -> None:
         """Write the tables and then the summary, which tells that all is there, into the run's evaluation folder."""
@@ -127,7 +194,9 @@ def donor_table(evaluation: Evaluation) -> pd.DataFrame:
     for quantity in evaluation.quantities:
         for row in quantity.donors:
             values = row.model_dump()
-            rows.append({"quantity": quantity.name, "unit": quantity.unit, **values.pop("virtual"), **values})
+            direct = {f"regressor_{name}": value for name, value in (values.pop("regressor") or {}).items()}
+            named = {"quantity": quantity.name, "unit": quantity.unit}
+            rows.append({**named, **values.pop("virtual"), **values, **direct})
     first = ["quantity", "unit", "donor", "held_out", "cells", "unmeasurable"]
     table = pd.DataFrame(rows)
     return table[first + [name for name in table.columns if name not in first]]

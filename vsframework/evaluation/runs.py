@@ -8,6 +8,11 @@ from typing import Any
 
 from vsframework.errors import UsageError, VsfError
 
+SCHEMES = ("leave-one-donor-out",)
+"""Ways to hold donors out in turn; each has a folder of that name inside the run, for what it found."""
+FOLDS = "folds"
+"""Folder inside that one with a run per donor."""
+
 
 def is_dataset(folder: Path) -> bool:
     """Tell a dataset folder from a run folder."""
@@ -30,14 +35,19 @@ def require_run(folder: Path) -> Path:
 
 
 def dataset_path(run: Path) -> Path:
-    """Give the dataset of `run`: its folder ``dataset``.
+    """Give the dataset of `run`: its folder ``dataset``, or that of the run which it is a cross-validation or fold of.
 
     Raises
     ------
     UsageError
         When it is not there.
     """
-    path = run / "dataset"
+    owner = run
+    if run.parent.name == FOLDS:
+        owner = run.parent.parent.parent
+    elif run.name in SCHEMES:
+        owner = run.parent
+    path = owner / "dataset"
     if not is_dataset(path):
         raise UsageError(f"there is no dataset in {path}; run 'vsf dataset build' first, or put it back")
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from vsframework.evaluation.results import Evaluation, QuantityResult
+from vsframework.evaluation.results import Evaluation, PixelResult, QuantityResult
 
 SIMULATED = "Simulated data: every image here was computed, so nothing of it is evidence about real cells."
 
@@ -52,6 +52,17 @@ def percent(share: float) -> str:
     return f"{100 * share:+.0f} %".replace("+0 %", "0 %").replace("-0 %", "0 %") if math.isfinite(share) else "-"
 
 
+def p_value(value: float) -> str:
+    """Write a p value: three decimals, a dash for "cannot be computed".
+
+    Examples
+    --------
+    >>> p_value(0.0721), p_value(0.00002), p_value(float("nan"))
+    ('0.072', '<0.001', '-')
+    """
+    return "-" if math.isnan(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def comparison(skill: float) -> str:
     """Say how a model compares with the constant.
 
@@ -77,6 +88,8 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
         where = f"On held-out donor {donors[0]}"
     else:
         where = f"On the {len(donors)} held-out donors {', '.join(donors[:-1])} and {donors[-1]}"
+    if evaluation.method == "regressor":
+        return _headline_of_regressor(evaluation, quantity, where)
     found = quantity.held_out
     if not math.isfinite(found.mae):
         return (
@@ -84,14 +97,49 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
             f"{quantity.unmeasurable + quantity.held_out_cells} virtual stains have no {name}."
         )
     cells = f"{quantity.held_out_cells} cell{'' if quantity.held_out_cells == 1 else 's'}"
-    constant = next(row.constant for row in quantity.donors if row.held_out)
+    constants = {row.constant for row in quantity.donors if row.held_out}
+    fixed = f"the training donors' median ({number(constants.pop(), quantity.unit)})"
+    if constants:  # cross-validation: another one for every donor
+        fixed = "the median of the donors trained on"
     verdict = f", so the model is {comparison(found.skill)}" if math.isfinite(found.skill) else ""
     if verdict and within_chance(quantity):
         verdict += ", which is within chance: no gain is shown"
     return (
-        f"{where} ({cells}) the mean absolute {name} error is {number(found.mae, quantity.unit)}; predicting the "
-        f"training donors' median ({number(constant, quantity.unit)}) for every cell gives "
+        f"{where} ({cells}) the mean absolute {name} error is {number(found.mae, quantity.unit)}; predicting "
+        f"{fixed} for every cell gives "
         f"{number(found.constant_mae, quantity.unit)}{verdict}."
+    )
+
+
+def _headline_of_regressor(evaluation: Evaluation, quantity: QuantityResult, where: str) -> str:
+    found = quantity.held_out
+    return (
+        f"{where} ({quantity.held_out_cells} cells, no stains) the direct regressor {evaluation.regressor} has a mean "
+        f"absolute {label(quantity.name)} error of {number(found.regressor_mae, quantity.unit)}; predicting the other "
+        f"donors' median for every cell gives {number(found.constant_mae, quantity.unit)}, so the regressor is "
+        f"{comparison(found.regressor_skill)}."
+    )
+
+
+def beside_regressor(evaluation: Evaluation, quantity: QuantityResult) -> str:
+    """Say what the direct regressor gives on the same cells; empty where there is none, or nothing beside it."""
+    found = quantity.held_out
+    if evaluation.method == "regressor" or not math.isfinite(found.regressor_mae):
+        return ""
+    verdict = "; the virtual stains add nothing to the number" if found.regressor_mae <= found.mae else ""
+    return (
+        f"The direct regressor {evaluation.regressor}, which learns the {label(quantity.name)} from brightfield "
+        f"without any stain, has {number(found.regressor_mae, quantity.unit)} on the same cells "
+        f"({comparison(found.regressor_skill)}){verdict}."
+    )
+
+
+def pixel_sentence(result: PixelResult) -> str:
+    """Say how alike the pixels of one stain are on held-out donors, and what that is relative to."""
+    return (
+        f"Pixels of {result.stain} on held-out donors: MAE {number(result.mae, 'counts')} counts, "
+        f"PSNR {result.psnr:.1f} dB, SSIM {result.ssim:.3f}, r {result.pearson:.3f} "
+        f"(linear counts, range 0 to {number(result.data_range, 'counts')})."
     )
 
 
@@ -103,7 +151,7 @@ def within_chance(quantity: QuantityResult) -> bool:
 
 def uncertainty(quantity: QuantityResult) -> str:
     """Say how far that could have come out differently, and what the interval means."""
-    interval = quantity.interval
+    interval = quantity.interval or quantity.regressor_interval
     if interval is None or not math.isfinite(interval.skill_low):
         return "No interval can be given."
     if interval.skill_low > 0:
@@ -114,7 +162,8 @@ def uncertainty(quantity: QuantityResult) -> str:
         reading = "it includes zero, so these cells cannot tell the model from a constant"
     return (
         f"{100 * interval.level:.0f} % bootstrap interval of the gain: {percent(interval.skill_low)} to "
-        f"{percent(interval.skill_high)} of the constant's error; {reading}. {interval.meaning}"
+        f"{percent(interval.skill_high)} of the constant's error; {reading}. The error itself: "
+        f"{number(interval.mae_low, quantity.unit)} to {number(interval.mae_high, quantity.unit)}. {interval.meaning}"
     )
 
 

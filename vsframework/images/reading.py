@@ -12,11 +12,11 @@ from vsframework.images.stored import Stored
 from vsframework.images.tiff import TIFF_SIGNATURES, read_tiff
 
 
-def read_image(path: str | os.PathLike[str]) -> Image:
+def read_image(path: str | os.PathLike[str], *, z_stack: bool = False) -> Image:
     """Read a TIFF (OME, ImageJ, Micro-Manager or plain), PNG or JPEG as [C, H, W], exactly as its samples are stored.
 
-    - Same-shaped pages are channels, in order; smaller pages (thumbnails, pyramid levels) are ignored. A z stack or a
-      time series is refused: one file is one field.
+    - Same-shaped pages are channels, in order; smaller pages (thumbnails, pyramid levels) are ignored. A time series is
+      refused, and so is a z stack unless it is asked for: one file is one field.
     - An RGB image with three equal channels is one channel; a truly coloured one gives the channels R, G, B. An alpha
       channel that is the same everywhere is dropped.
     - Channel names come from OME-XML or from ImageJ's labels where there is a different one for each channel, else
@@ -31,6 +31,8 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     ----------
     path
         The file; its kind is told from its first bytes, not from its name.
+    z_stack
+        Take the z planes of a TIFF as channels: the planes of one field.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     signature = _signature(path)
     try:
         if signature[:4] in TIFF_SIGNATURES:
-            stored = read_tiff(path)
+            stored = read_tiff(path, z_stack)
         elif signature == PNG_SIGNATURE:
             stored = read_png(path)
         elif signature.startswith(JPEG_SIGNATURE):

@@ -40,17 +40,20 @@ _AXIS_WORDS = {"Z": "z planes", "T": "time points"}
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def read_tiff(path: Path) -> Stored:
-    """Read the largest image of a TIFF: OME, ImageJ, Micro-Manager, or plain, with one page per channel."""
+def read_tiff(path: Path, z_stack: bool = False) -> Stored:
+    """Read the largest image of a TIFF: OME, ImageJ, Micro-Manager, or plain, with one page per channel.
+
+    With `z_stack`, z planes are read in place of channels.
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         check_directories(path, file, size)
     # siblings of an OME set are not opened: what is read is this file, or nothing
     with _silent_tifffile(), tifffile.TiffFile(path, _multifile=False) as tiff:
-        return _read(path, tiff, size)
+        return _read(path, tiff, size, _CHANNEL_AXES + "Z" if z_stack else _CHANNEL_AXES)
 
 
-def _read(path: Path, tiff: Any, size: int) -> Stored:
+def _read(path: Path, tiff: Any, size: int, channel_axes: str) -> Stored:
     ome = tiff.ome_metadata if tiff.is_ome else None
     if ome is not None and "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
         raise VsfError(f"{path} has a document type in its OME-XML, which no microscope writes: save it anew")
@@ -65,7 +68,7 @@ def _read(path: Path, tiff: Any, size: int) -> Stored:
         _check_imagej(path, keys, series)
 
     axes, shape = series.get_axes(False), series.get_shape(False)
-    outer = _check_axes(path, axes, shape)
+    outer = _check_axes(path, axes, shape, channel_axes)
     refuse_oversize(path, math.prod(shape))
     refuse_oversize(path, math.prod(keyframe.chunks))
     _check_samples(path, tiff, keyframe, series.dtype)
@@ -108,13 +111,13 @@ def _area(series: Any) -> int:
     return int(sizes.get("Y", 0)) * int(sizes.get("X", 0))
 
 
-def _check_axes(path: Path, axes: str, shape: tuple[int, ...]) -> str:
+def _check_axes(path: Path, axes: str, shape: tuple[int, ...], channel_axes: str) -> str:
     """Give the letter of the channel axis, or "" where there is only one page."""
     if "Y" not in axes or "X" not in axes:
         raise VsfError(f"{path} has the axes {axes}, which are not those of an image: save it as OME-TIFF")
     outer = [(axis, count) for axis, count in zip(axes, shape, strict=True) if axis not in "YXS" and count > 1]
     for axis, count in outer:
-        if axis not in _CHANNEL_AXES:
+        if axis not in channel_axes:
             what = _AXIS_WORDS.get(axis, f"planes along {axis}")
             raise VsfError(f"{path} holds {count} {what}: project or split it first, so that one file is one field")
         if count > MAX_CHANNELS:

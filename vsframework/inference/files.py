@@ -9,8 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.dataset.planes import read_planes
 from vsframework.errors import VsfError
 from vsframework.images import Image, read_image, write_ome_tiff
+from vsframework.inference.stacks import Source
 from vsframework.inference.stainer import Stainer
 from vsframework.interfaces import Denoiser, Quantifier
 
@@ -18,37 +20,67 @@ BRIGHTFIELD_NAMES = frozenset({"brightfield", "bf", "bright", "phase"})
 """Channels of these names (any case) are not stains."""
 
 
-def stain_file(stainer: Stainer, source: Path, target: Path, scale: float | None = None) -> Image:
+def stain_file(stainer: Stainer, source: Source, target: Path, scale: float | None = None) -> Image:
     """Stain the brightfield image `source` into the OME-TIFF `target`, whole or not at all.
 
     `target` has one float32 channel of counts per stain, the size and pixel size of `source`.
 
     Parameters
     ----------
+    source
+        A file, or one for every plane (`vsframework.inference.stacks.group_planes`).
     scale
         Pixels of a training patch per pixel of `source`; None for :func:`usual_scale`.
 
     Raises
     ------
     VsfError
-        When `source` cannot be read, holds several channels of which none is brightfield, or has the wrong bit depth.
+        When `source` cannot be read, lacks planes, holds several channels of which none is brightfield, or has the
+        wrong bit depth.
     """
-    image = read_image(source)
-    brightfield = brightfield_plane(image, stainer.experiment.data.brightfield)
-    trained_depth = int(stainer.info["bit_depth"])
-    if image.bit_depth != trained_depth:
-        raise VsfError(
-            f"{source} has {image.bit_depth} bits and this run was trained on {trained_depth}-bit images, so counts "
-            "mean something else in it; give images of the same camera setting"
-        )
-    height, width = brightfield.shape
-    scale = usual_scale(stainer, (height, width)) if scale is None else scale
-    scaled = _resize(brightfield, max(1, round(height * scale)), max(1, round(width * scale)))
-    stains = stainer.stain(scaled[None, None])[0]
+    scaled, images, (height, width) = scaled_brightfield(stainer, source, scale)
+    stains = stainer.stain(scaled[None])[0]
     pixels = np.stack([_resize(stain, height, width) for stain in stains])
-    result = Image(pixels=pixels, channels=stainer.stains, pixel_size_um=image.pixel_size_um, bit_depth=32, path=target)
+    result = Image(
+        pixels=pixels, channels=stainer.stains, pixel_size_um=images[0].pixel_size_um, bit_depth=32, path=target
+    )
     write_ome_tiff(target, result)
     return result
+
+
+def scaled_brightfield(
+    stainer: Stainer, source: Source, scale: float | None = None
+) -> tuple[npt.NDArray[np.float32], Sequence[Image], tuple[int, int]]:
+    """Read `source` at the magnification of the training patches.
+
+    Returns
+    -------
+    brightfield
+        float32 [P, H, W], counts.
+    images
+        As read.
+    shape
+        Height and width before scaling, in pixels.
+
+    Raises
+    ------
+    VsfError
+        As :func:`stain_file`.
+    """
+    brightfield, images = _read_brightfield(stainer, source)
+    trained_depth = int(stainer.info["bit_depth"])
+    for image in images:
+        if image.bit_depth == trained_depth:
+            continue
+        raise VsfError(
+            f"{image.path} has {image.bit_depth} bits and this run was trained on {trained_depth}-bit images, so "
+            "counts mean something else in it; give images of the same camera setting"
+        )
+    height, width = brightfield.shape[1:]
+    scale = usual_scale(stainer, (height, width)) if scale is None else scale
+    scaled_height, scaled_width = max(1, round(height * scale)), max(1, round(width * scale))
+    scaled = np.stack([_resize(plane, scaled_height, scaled_width) for plane in brightfield])
+    return scaled, images, (height, width)
 
 
 def usual_scale(stainer: Stainer, shape: tuple[int, int]) -> float:
@@ -87,6 +119,25 @@ def measure_file(
     except VsfError as error:
         raise type(error)(f"{source}: {error}") from error
     return {name: float(value) for name, value in measured.items()}
+
+
+def _read_brightfield(stainer: Stainer, source: Source) -> tuple[npt.NDArray[np.generic], list[Image]]:
+    """Read brightfield [P, H, W], counts, as the run was trained on it, and the images it came from."""
+    data = stainer.experiment.data
+    if not isinstance(source, Path):
+        return read_planes(data, source)
+    if stainer.in_channels == 1:
+        image = read_image(source)
+        return brightfield_plane(image, data.brightfield_channels[0])[None], [image]
+    image = read_image(source, z_stack=True)
+    if set(data.planes) <= set(image.channels):
+        return np.stack([image.plane(name) for name in data.planes]), [image]
+    if len(image.pixels) != stainer.in_channels:
+        raise VsfError(
+            f"{source} holds {len(image.pixels)} planes and this run was trained on {stainer.in_channels} "
+            f"({data.planes[0]} to {data.planes[-1]}); give them in one file, or every one in a file of its own"
+        )
+    return image.pixels, [image]
 
 
 def brightfield_plane(image: Image, preferred: str) -> npt.NDArray[np.generic]:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from vsframework.config import Experiment, load_experiment
-from vsframework.errors import UsageError, VsfError
-from vsframework.interfaces import Generator, Quantifier
+from vsframework.errors import VsfError
+from vsframework.inference.tiles import stain_in_tiles
+from vsframework.interfaces import Quantifier
 from vsframework.plugins import registry
-from vsframework.training.checkpoints import FINAL, below, read_weights
 from vsframework.training.normalisation import Normalisation
-
-Mode = Literal["deploy", "paper"]
+from vsframework.training.trained import Mode, TrainedGenerators, load_generators
 
 
 class Stainer:
@@ -39,18 +35,17 @@ class Stainer:
         What the weight file says about itself: plugin and versions, dataset hash, epochs.
     """
 
-    def __init__(
-        self, experiment: Experiment, info: dict[str, Any], generators: Sequence[nn.Module], stride: int
-    ) -> None:
-        self.experiment = experiment
+    def __init__(self, trained: TrainedGenerators) -> None:
+        info = trained.info
+        self.experiment = trained.experiment
         self.info = info
         self.stains: tuple[str, ...] = tuple(info["stains"])
         self.normalisation = Normalisation.from_json(info["normalisation"])
         self.in_channels: int = info["in_channels"]
         self.image_size: int = info["image_size"]
-        self.stride = stride
-        self._generators = list(generators)
-        self._channels = [list(model["channels"]) for model in info["models"]]
+        self.stride = trained.stride
+        self._generators = list(trained.networks)
+        self._channels = [list(channels) for channels in trained.channels]
 
     @classmethod
     def load(cls, run: Path, *, mode: Mode = "deploy", device: str = "cpu") -> Stainer:
@@ -67,33 +62,11 @@ class Stainer:
         Raises
         ------
         UsageError
-            When `run` is not a run folder.
+            When `run` is not a run folder, or was trained in deploy mode and is asked for the paper's.
         VsfError
             When it is not trained yet, its weights are damaged, or its generator cannot be built here.
         """
-        config = run / "config.toml"
-        if not config.exists():
-            raise UsageError(f"{run} is not a run folder: it holds no config.toml; train an experiment first")
-        experiment = load_experiment(config)
-        path = run / "checkpoints" / FINAL
-        if not path.exists():
-            raise VsfError(f"{run} is not trained yet: there is no {path}; run 'vsf train' (again, if it was stopped)")
-        weights = read_weights(path)
-        info = weights.header
-        architecture: Generator = registry().create("generator", info["generator"]["name"], info["generator"]["params"])
-        generators = []
-        for model in info["models"]:
-            built = architecture.networks(info["in_channels"], len(model["channels"]), info["image_size"]).generator
-            try:
-                built.load_state_dict(below(weights.tensors, f"{model['name']}/"))
-            except RuntimeError as error:
-                raise VsfError(
-                    f"the weights in {path} do not fit the generator {info['generator']['name']!r} as installed here "
-                    f"(trained with {info['generator']['distribution']} {info['generator']['version']})"
-                ) from error
-            form = architecture.deploy(built) if mode == "deploy" else built.train()
-            generators.append(form.requires_grad_(False).to(device))
-        return cls(experiment, info, generators, architecture.stride)
+        return cls(load_generators(run, mode, device))
 
     @cached_property
     def quantifier(self) -> Quantifier:
@@ -109,8 +82,11 @@ class Stainer:
     def stain(self, brightfield: npt.NDArray[np.generic], batch_size: int = 8) -> npt.NDArray[np.float32]:
         """Stain `brightfield` [N, in_channels, H, W], counts: float32 [N, C, H, W], counts >= 0.
 
-        Height and width may be anything; they are reflected at the right and lower border up to the next multiple of
-        `stride`, and cut back. Smaller batches need less memory and give the same stains (up to float32 rounding).
+        Height and width may be anything. Up to the size of a training patch an image is stained at once: it is
+        reflected at the right and lower border up to the next multiple of `stride`, and cut back. A larger one is
+        stained in overlapping tiles of that size, which are blended, so that a cell's stain depends on nothing that
+        lies farther away than a tile is long. Smaller batches need less memory and give the same stains (up to
+        float32 rounding).
 
         Raises
         ------
@@ -125,12 +101,22 @@ class Stainer:
         stains = np.empty((count, len(self.stains), height, width), dtype=np.float32)
         if any(network.training for network in self._generators):
             batch_size = 1  # batch statistics of other images must not leak in
+        if max(height, width) > self.image_size:
+            tile = (min(height, self.image_size), min(width, self.image_size))
+            for stained, image in zip(stains, brightfield, strict=True):
+                counts = image.astype(np.float32)
+                stained[:] = stain_in_tiles(counts, tile, self._stain_at_once, len(self.stains), batch_size)
+            return stains
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
-            padding = ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride))
-            padded = np.pad(self.normalisation.brightfield_to_input(brightfield[part]), padding, mode="reflect")
-            stains[part] = self.normalisation.output_to_counts(self._run(padded)[..., :height, :width])
+            stains[part] = self._stain_at_once(brightfield[part])
         return stains
+
+    def _stain_at_once(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        height, width = brightfield.shape[2:]
+        padding = ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride))
+        padded = np.pad(self.normalisation.brightfield_to_input(brightfield), padding, mode="reflect")
+        return self.normalisation.output_to_counts(self._run(padded)[..., :height, :width])
 
     def _run(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         device = next(self._generators[0].parameters()).device

@@ -63,6 +63,12 @@ SAMPLES = {
         protocol="Regressor",
         dependencies=("numpy>=1.26",),
     ),
+    "gate": _Sample(
+        summary="Turns patches away of which too much is dark.",
+        protocol="Gate",
+        dependencies=("numpy>=1.26",),
+        usage='[[trust.gates]]\nname = "{name}"',
+    ),
     "export-target": _Sample(
         summary="Writes the weights of all generators to one safetensors file.",
         protocol="ExportTarget",

@@ -82,6 +82,8 @@ class SimulatedField:
         3x3 similarity from brightfield to fluorescence pixels.
     background
         Offset of dsDNA and ssDNA in 8-bit grey levels.
+    stain_light
+        float64 [2, H, W], 8-bit grey levels: what shines in the fluorescence fields before background and camera.
     """
 
     brightfield: npt.NDArray[np.unsignedinteger[Any]]
@@ -92,6 +94,7 @@ class SimulatedField:
     to_dsdna: Floats
     to_ssdna: Floats
     background: tuple[float, float]
+    stain_light: Floats
 
 
 def simulate_field(donor: Donor, options: SimulationOptions, scene: Generator, camera: Generator) -> SimulatedField:
@@ -126,6 +129,7 @@ def simulate_field(donor: Donor, options: SimulationOptions, scene: Generator, c
         to_dsdna=to_dsdna,
         to_ssdna=to_ssdna,
         background=background,
+        stain_light=stains,
     )
 
 

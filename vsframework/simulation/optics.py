@@ -79,19 +79,20 @@ def illuminate(shape: tuple[int, int], level: float, rng: Generator) -> Floats:
 
 
 def expose(
-    light: Floats, bit_depth: Literal[8, 16], rng: Generator, grain: float = 0.0
+    light: Floats, bit_depth: Literal[8, 12, 16], rng: Generator, grain: float = 0.0, noise: float = 1.0
 ) -> npt.NDArray[np.unsignedinteger[Any]]:
     """Take a picture of `light` [H, W] (grey levels): shot noise, read noise, saturation, digitisation.
 
     `grain` is the standard deviation, in grey levels, of a noise that neighbouring pixels share (vibrating dirt,
-    interpolation in the camera). Gives uint8, or uint16 with 256 steps per grey level.
+    interpolation in the camera); `noise` multiplies the standard deviation of shot and read noise. Gives uint8, or
+    uint16 with 16 (12 bit) or 256 (16 bit) steps per 8-bit grey level.
     """
     steady = np.round(np.clip(light, 0, None) / _FINEST_STEP) * _FINEST_STEP
-    noise = rng.standard_normal(light.shape)
-    noise *= np.sqrt(steady / ELECTRONS_PER_LEVEL + READ_NOISE_LEVELS**2)
+    deviation = rng.standard_normal(light.shape)
+    deviation *= noise * np.sqrt(steady / ELECTRONS_PER_LEVEL + READ_NOISE_LEVELS**2)
     if grain:
         coarse = blur(rng.standard_normal(light.shape), 1.1)
-        noise += coarse * (grain * 3.9)  # a blur by 1.1 px leaves 1/3.9 of the standard deviation
-    gain = 1 if bit_depth == 8 else 256
+        deviation += coarse * (grain * 3.9)  # a blur by 1.1 px leaves 1/3.9 of the standard deviation
+    gain = 1 << (bit_depth - 8)
     top = 2**bit_depth - 1
-    return np.clip(np.rint((steady + noise) * gain), 0, top).astype(np.uint8 if bit_depth == 8 else np.uint16)
+    return np.clip(np.rint((steady + deviation) * gain), 0, top).astype(np.uint8 if bit_depth == 8 else np.uint16)

@@ -23,6 +23,7 @@ pytest.register_assert_rewrite(
     "vsframework.testing.generator_contract",
     "vsframework.testing.quantifier_contract",
     "vsframework.testing.regressor_contract",
+    "vsframework.testing.gate_contract",
     "vsframework.testing.export_target_contract",
 )
 
@@ -30,6 +31,7 @@ from vsframework.testing.component_contract import ComponentContract
 from vsframework.testing.denoiser_contract import DenoiserContract
 from vsframework.testing.detector_contract import DetectorContract
 from vsframework.testing.export_target_contract import ExportTargetContract
+from vsframework.testing.gate_contract import GateContract
 from vsframework.testing.generator_contract import GeneratorContract
 from vsframework.testing.quantifier_contract import QuantifierContract
 from vsframework.testing.registrar_contract import RegistrarContract
@@ -40,6 +42,7 @@ __all__ = [
     "DenoiserContract",
     "DetectorContract",
     "ExportTargetContract",
+    "GateContract",
     "GeneratorContract",
     "QuantifierContract",
     "RegistrarContract",

@@ -17,6 +17,7 @@ from vsframework.testing import (
     DenoiserContract,
     DetectorContract,
     ExportTargetContract,
+    GateContract,
     GeneratorContract,
     QuantifierContract,
     RegistrarContract,
@@ -27,6 +28,7 @@ __all__ = [
     "TestInstalledDenoiser",
     "TestInstalledDetector",
     "TestInstalledExportTarget",
+    "TestInstalledGate",
     "TestInstalledGenerator",
     "TestInstalledQuantifier",
     "TestInstalledRegistrar",
@@ -72,6 +74,10 @@ class TestInstalledQuantifier(_Installed, QuantifierContract):
 
 class TestInstalledRegressor(_Installed, RegressorContract):
     """The regressors of this environment."""
+
+
+class TestInstalledGate(_Installed, GateContract):
+    """The gates of this environment."""
 
 
 class TestInstalledExportTarget(_Installed, ExportTargetContract):

@@ -1,4 +1,7 @@
-"""What every denoiser holds: counts >= 0 of the same shape, the levels it removed, and the cell still there."""
+"""What every denoiser holds: counts >= 0 of the same shape, the levels it removed, and the cell still there.
+
+One that leaves the stains alone on purpose has the attribute ``passes_through = True``, and must then change nothing.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,9 @@ class DenoiserContract(ComponentContract):
         patch = stained_patch(2, SIZE, seed=1, background=BACKGROUND).astype(np.uint8)
         head = head_mask(SIZE)
         stains = part.denoise(patch).stains
+        if _passes_through(part):
+            np.testing.assert_array_equal(stains, patch, "passes_through is True, but the stains are not the patch")
+            return
         assert stains[:, ~head].mean() < BACKGROUND / 2, "more than half of the background is still there"
         kept = stains[:, head].sum(axis=-1) / (120.0 * head.sum())
         assert (kept > 0.75).all() and (kept < 1.25).all(), (  # noqa: PT018
@@ -54,6 +60,9 @@ class DenoiserContract(ComponentContract):
         patch = np.full((2, *shape), level, dtype=np.uint8)
         result = _denoise_or_refuse(part, patch)
         _check_is_whole(result, patch)
+        if _passes_through(part):
+            assert not result.background.any(), "passes_through is True, but a background was removed"
+            return
         assert result.stains.max() <= max(2, 0.02 * level), f"a patch that is {level} everywhere is all background"
 
     def test_copes_with_noise(self, part: Denoiser) -> None:
@@ -81,6 +90,10 @@ def _check_is_whole(result: Denoised, patch: npt.NDArray[np.generic]) -> None:
     assert np.isfinite(result.background).all(), "background holds NaN or infinity"
     assert result.mask.shape == patch.shape[1:], f"mask is {result.mask.shape}, a channel is {patch.shape[1:]}"
     assert result.mask.dtype == np.bool_, f"mask is {result.mask.dtype}, not bool"
+
+
+def _passes_through(part: Denoiser) -> bool:
+    return bool(getattr(part, "passes_through", False))
 
 
 def _denoise_or_refuse(part: Denoiser, patch: npt.NDArray[np.generic]) -> Denoised:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 SMALLEST_IMAGE = 64
+FAR_STRIDES, FAR_PX = 12, 512
+"""Farther than any convolution at the coarsest resolution looks; what still has an influence averages the image."""
 
 
 class GeneratorContract(ComponentContract):
@@ -148,6 +150,51 @@ class GeneratorContract(ComponentContract):
         for name, value in trained.state_dict().items():
             assert torch.equal(value, before[name]), f"deploy() changed {name} of the trained generator: work on a copy"
 
+    def test_what_is_trained_in_deploy_mode_is_what_is_deployed(self, part: Generator, size: int) -> None:
+        import torch
+
+        trained = _trained_in_deploy_mode(part, size)
+        brightfield = _images(3, 1, size)
+        with torch.no_grad():
+            as_trained, again = trained(brightfield), trained(brightfield)
+            deployed, alone = part.deploy(trained)(brightfield), part.deploy(trained)(brightfield[:1])
+        assert torch.equal(as_trained, again), (
+            'with training.mode = "deploy" the generator is still random: use dropout layers of torch, which '
+            "vsframework takes out"
+        )
+        torch.testing.assert_close(
+            deployed,
+            as_trained,
+            rtol=0,
+            atol=1e-3,
+            msg=lambda text: f"deploy() changes what training.mode = 'deploy' trained: {text}",
+        )
+        torch.testing.assert_close(
+            deployed[:1],
+            alone,
+            rtol=0,
+            atol=1e-4,
+            msg=lambda text: f"trained in deploy mode, the stain of a patch depends on the rest of its batch: {text}",
+        )
+
+    def test_trained_in_deploy_mode_a_stain_depends_on_nothing_far_away(self, part: Generator, size: int) -> None:
+        import torch
+
+        deployed = part.deploy(_trained_in_deploy_mode(part, size))
+        far = -(-max(FAR_STRIDES * part.stride, FAR_PX) // part.stride) * part.stride
+        tile = _images(1, 1, size, far + size)
+        other = tile.clone()
+        other[..., far:] = 1.0
+        with torch.no_grad():
+            near, changed = deployed(tile), deployed(other)
+        assert (near[..., far:] - changed[..., far:]).abs().max() > 0, "the deployed stain does not depend on the image"
+        moved = float((near[..., : part.stride] - changed[..., : part.stride]).abs().max())
+        assert moved <= 1e-5, (
+            f"trained in deploy mode, a stain moves by {moved:.2g} with what lies {far} px away, so a cell's DFI "
+            "depends on its tile: normalise with torch's BatchNorm, InstanceNorm or GroupNorm, whose statistics "
+            "vsframework holds fixed, and use nothing else that averages over the image"
+        )
+
 
 def _build(part: Generator, inputs: int, outputs: int, size: int, seed: int = 0) -> Networks:
     import torch
@@ -168,6 +215,21 @@ def _briefly_trained(part: Generator, inputs: int, outputs: int, size: int) -> n
         torch.manual_seed(1)
         for _ in range(2):
             generator(_images(2, inputs, size))
+    return generator
+
+
+def _trained_in_deploy_mode(part: Generator, size: int) -> nn.Module:
+    """Give a generator that took a step with held statistics, as with ``training.mode = "deploy"``."""
+    import torch
+
+    from vsframework.training.fixed_statistics import hold_statistics, make_fixable
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(2)
+        generator = hold_statistics(make_fixable(_build(part, 1, 1, size).generator), [_images(4, 1, size)])
+        optimiser = torch.optim.SGD(generator.parameters(), lr=1e-3)
+        (generator(_images(2, 1, size)) - 0.5).abs().mean().backward()
+        optimiser.step()
     return generator
 
 

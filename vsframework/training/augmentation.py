@@ -43,7 +43,7 @@ class Augmentation:
     def __call__(
         self, brightfield: torch.Tensor, stains: torch.Tensor, epoch: int, batch: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Change `brightfield` [N, 1, H, W] and `stains` [N, C, H, W], both in [-1, 1], of `batch` in `epoch`."""
+        """Change `brightfield` [N, P, H, W] and `stains` [N, C, H, W], both in [-1, 1], of `batch` in `epoch`."""
         if not self._section.active:
             return brightfield, stains
         devices = [brightfield.device] if brightfield.device.type == "cuda" else []

@@ -190,8 +190,8 @@ class Checkpoints:
             )
         if header.get("identity") != self.identity:
             raise VsfError(
-                f"{path} belongs to another experiment or dataset (its generator, training or split differ); choose "
-                f"another output folder, {anew}"
+                f"{path} belongs to another experiment or dataset (its generator, training, split or teacher differ); "
+                f"choose another output folder, {anew}"
             )
         if theirs != self.generator:
             raise VsfError(
@@ -215,17 +215,21 @@ def training_identity(experiment: Experiment, *dataset_hashes: str) -> str:
     """Hash everything that decides the weights after a given number of epochs.
 
     The number of epochs itself is left out, so that a training can be prolonged, unless the learning rate falls
-    towards the last one. `dataset_hashes` are of the dataset and, where there is one, of the weak dataset.
+    towards the last one or statistics are held from a share of it on. `dataset_hashes` are of the dataset and, where
+    there are such, of the weak dataset, the teacher and what it stains.
     """
     tables = experiment.tables()
     training = {key: value for key, value in tables["training"].items() if key not in NOT_IDENTIFYING}
-    quantifier = tables["quantifier"] if experiment.objective.lambda_quantity else None
+    quantifier = tables["quantifier"] if experiment.measures_in_training else None
     weak = {**tables["weak"], "dataset": None}  # which cells these are, their hash says
     sections = [tables[name] for name in ("generator", "objective", "split", "augmentation")]
     if experiment.split.validation_donors:
         sections.append(tables["validation"])
-    if experiment.training.schedule != "constant":
-        sections.append({"epochs": experiment.training.epochs})  # the learning rate depends on where training ends
+    if experiment.training.schedule != "constant" or experiment.training.mode == "deploy":
+        # the learning rate, or when statistics are held, depends on where training ends
+        sections.append({"epochs": experiment.training.epochs})
+    if experiment.distillation.teacher:  # who that is, and which cells these are, their hashes say
+        sections.append({**tables["distillation"], "teacher": None, "dataset": None})
     decisive = [*sections, training, weak, quantifier, *dataset_hashes]
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +15,9 @@ from vsframework.dataset.store import PatchDataset
 from vsframework.errors import UsageError, VsfError
 from vsframework.interfaces import Quantity
 from vsframework.training.normalisation import Normalisation, normalisation_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WEAK_STREAM = 1 << 40
 """Keeps the order of weak cells apart from that of the others."""
@@ -26,7 +30,7 @@ class TrainingPatches:
     Attributes
     ----------
     brightfield, stains
-        float32 [N, 1, H, W] and [N, C, H, W], in [-1, 1].
+        float32 [N, P, H, W] and [N, C, H, W], in [-1, 1].
     normalisation
         How counts became that.
     """
@@ -75,7 +79,7 @@ class WeakBatch:
     Attributes
     ----------
     brightfield
-        float32 [N, 1, H, W], in [-1, 1].
+        float32 [N, P, H, W], in [-1, 1].
     measured
         What was measured on their stains: quantities by name, float32 [N], in the unit of a patch's own.
     """
@@ -99,6 +103,22 @@ class WeakBatch:
             brightfield=self.brightfield[rows],
             measured={name: values[rows] for name, values in self.measured.items()},
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """What the teacher says about one batch.
+
+    Attributes
+    ----------
+    stains
+        Its stains of the patches of the batch, [N, C, H, W] in [-1, 1] of the student's normalisation.
+    unlabelled
+        Brightfield [M, planes, H, W] that has no other stains, and the teacher's [M, C, H, W]; None without.
+    """
+
+    stains: torch.Tensor
+    unlabelled: tuple[torch.Tensor, torch.Tensor] | None = None
 
 
 def open_weak_dataset(experiment: Experiment, folder: Path) -> PatchDataset | None:
@@ -139,19 +159,8 @@ def load_weak_targets(
         if experiment.weak.dataset:
             raise UsageError(f"weak.dataset = {experiment.weak.dataset!r} was not opened; pass it on to train()")
         return None
-    for what, theirs, ours in (
-        ("patches of {} px", weak.size, like.size),
-        ("{} bits per pixel", weak.bit_depth, like.bit_depth),
-    ):
-        if theirs != ours:
-            raise UsageError(
-                f"weak.dataset: {weak.path} has {what.format(theirs)} and {like.path} has {what.format(ours)}; "
-                "build it for the same camera with the same patches.size"
-            )
-    held_out = sorted(set(experiment.split.held_out) & set(weak.cells["donor"]))
-    cells = weak.accepted(exclude=held_out)
-    if cells.empty:
-        raise VsfError(f"every accepted cell of {weak.path} (weak.dataset) belongs to a held-out donor")
+    require_same_patches("weak.dataset", weak, like)
+    cells = training_cells("weak.dataset", weak, experiment)
     known = [quantity.name for quantity in weak.quantities]
     measured = {}
     for quantity in quantities:
@@ -167,6 +176,41 @@ def load_weak_targets(
         measured[quantity.name] = torch.from_numpy((values * _factor(experiment, quantity, weak.size)).astype("f4"))
     brightfield = np.asarray(weak.brightfield.oindex[cells["patch"].to_numpy()], dtype=np.float32)
     return WeakBatch(brightfield=torch.from_numpy(normalisation.brightfield_to_input(brightfield)), measured=measured)
+
+
+def require_same_patches(key: str, other: PatchDataset, like: PatchDataset) -> None:
+    """Make sure that the dataset `other`, which `key` of the experiment names, shows cells as `like` does.
+
+    Raises
+    ------
+    UsageError
+        When its patches or camera differ.
+    """
+    for what, theirs, ours in (
+        ("patches of {} px", other.size, like.size),
+        ("{} brightfield planes", len(other.planes), len(like.planes)),
+        ("{} bits per pixel", other.bit_depth, like.bit_depth),
+    ):
+        if theirs != ours:
+            raise UsageError(
+                f"{key}: {other.path} has {what.format(theirs)} and {like.path} has {what.format(ours)}; "
+                "build it for the same camera with the same patches.size"
+            )
+
+
+def training_cells(key: str, other: PatchDataset, experiment: Experiment) -> pd.DataFrame:
+    """Give the accepted cells of `other`, which `key` of the experiment names, without those of held-out donors.
+
+    Raises
+    ------
+    VsfError
+        When none is left.
+    """
+    held_out = sorted(set(experiment.split.held_out) & set(other.cells["donor"]))
+    cells = other.accepted(exclude=held_out)
+    if cells.empty:
+        raise VsfError(f"every accepted cell of {other.path} ({key}) belongs to a held-out donor")
+    return cells
 
 
 def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[torch.Tensor]:
@@ -187,11 +231,17 @@ def weak_batches(
         yield from [None] * steps
         return
     size = max(1, round(experiment.weak.share * experiment.training.batch_size))
-    generator = torch.Generator().manual_seed(experiment.training.seed * 1_000_003 + epoch + WEAK_STREAM)
-    rounds = -(-steps * size // len(targets))
-    order = torch.cat([torch.randperm(len(targets), generator=generator) for _ in range(rounds)])
-    for rows in torch.split(order[: steps * size], size):
+    seed = experiment.training.seed * 1_000_003 + epoch + WEAK_STREAM
+    for rows in joining_rows(len(targets), size, steps, seed):
         yield targets.part(rows)
+
+
+def joining_rows(count: int, size: int, steps: int, seed: int) -> Iterator[torch.Tensor]:
+    """Give `size` of `count` cells for each of `steps`; no cell comes again before all others have come."""
+    generator = torch.Generator().manual_seed(seed)
+    rounds = -(-steps * size // count)
+    order = torch.cat([torch.randperm(count, generator=generator) for _ in range(rounds)])
+    yield from torch.split(order[: steps * size], size)
 
 
 def _factor(experiment: Experiment, quantity: Quantity, size: int) -> float:

@@ -15,6 +15,7 @@ from vsframework.dataset.store import PatchDataset
 from vsframework.plugins import registry
 from vsframework.training.calibration import BATCH, calibrated
 from vsframework.training.checkpoints import write_weights
+from vsframework.training.distillation import Teacher
 from vsframework.training.models import Model
 from vsframework.training.streaming import PatchSource
 
@@ -32,14 +33,23 @@ def describe_generator(experiment: Experiment) -> dict[str, Any]:
 
 
 def describe_training(
-    experiment: Experiment, dataset: PatchDataset, patches: PatchSource, models: Sequence[Model]
+    experiment: Experiment,
+    dataset: PatchDataset,
+    patches: PatchSource,
+    models: Sequence[Model],
+    weak: PatchDataset | None,
+    teacher: Teacher | None,
 ) -> dict[str, Any]:
     """Say everything that staining with the final generators needs, and where they come from."""
     return {
         "kind": "generators",
         "dataset_hash": dataset.info["hash"],
         "patches": len(patches),
-        "in_channels": 1,
+        "donors": _donors(experiment, dataset, weak, teacher),
+        **({"teacher": teacher.describe()} if teacher else {}),
+        "training_mode": experiment.training.mode,
+        "in_channels": len(dataset.planes),
+        "planes": list(dataset.planes),
         "stains": list(dataset.stains),
         "image_size": dataset.size,
         "bit_depth": dataset.bit_depth,
@@ -47,6 +57,20 @@ def describe_training(
         "models": [{"name": model.plan.name, "channels": list(model.plan.channels)} for model in models],
         "generator": describe_generator(experiment),
         "versions": {"vsframework": vsframework.__version__, "torch": torch.__version__},
+    }
+
+
+def _donors(
+    experiment: Experiment, dataset: PatchDataset, weak: PatchDataset | None, teacher: Teacher | None
+) -> dict[str, list[str]]:
+    """Say whose cells made the weights what they are, and whose chose them; a teacher's come through to its student."""
+    split = experiment.split
+    cells = [data.accepted() for data in (dataset, weak) if data is not None]
+    trained = {str(donor) for table in cells for donor in table["donor"]} - set(split.held_out)
+    taught = teacher.donors if teacher else {"trained_on": [], "chosen_on": []}
+    return {
+        "trained_on": sorted(trained | set(taught["trained_on"])),
+        "chosen_on": sorted(set(split.validation_donors) | set(taught["chosen_on"])),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 from itertools import islice
@@ -18,14 +19,17 @@ from vsframework.interfaces import Generator
 from vsframework.plugins import registry
 from vsframework.training.augmentation import Augmentation
 from vsframework.training.checkpoints import Checkpoints, DamagedWeightsError, training_identity
-from vsframework.training.data import epoch_batches, load_weak_targets, weak_batches
+from vsframework.training.data import Lesson, epoch_batches, load_weak_targets, weak_batches
 from vsframework.training.devices import launch, own_part, scaler_of
+from vsframework.training.distillation import Teaching, load_unlabelled, unlabelled_batches
 from vsframework.training.finishing import (
+    brightfield_of,
     describe_generator,
     describe_training,
     generator_weights,
     write_generators,
 )
+from vsframework.training.fixed_statistics import first_held_epoch
 from vsframework.training.models import Model, plan_models
 from vsframework.training.modes import Watch
 from vsframework.training.objective import plan_objective
@@ -35,6 +39,7 @@ from vsframework.training.records import Bar, Records, training_bar
 from vsframework.training.schedule import learning_rate_factor
 from vsframework.training.state import TrainingState, below
 from vsframework.training.streaming import open_patches
+from vsframework.training.sums import EpochSums
 
 CHECKED_EVERY = 50
 """Steps between looks at the loss inside an epoch; each look makes a GPU wait."""
@@ -42,13 +47,20 @@ CHECKED_EVERY = 50
 log = logging.getLogger(__name__)
 
 
-def train(experiment: Experiment, dataset: PatchDataset, run: Path, weak: PatchDataset | None = None) -> None:
+def train(
+    experiment: Experiment,
+    dataset: PatchDataset,
+    run: Path,
+    weak: PatchDataset | None = None,
+    teaching: Teaching | None = None,
+) -> None:
     """Train the generators of `experiment` on `dataset` into the folder `run`; goes on where an earlier call stopped.
 
     Writes ``checkpoints/`` (the newest two states, and ``final/generators.safetensors``), ``config.toml``,
     ``metrics.csv`` and ``tensorboard/``. Returns at once when the run is trained already. On a CPU, an interrupted and
     resumed training gives the same weights, bit for bit, as an uninterrupted one. `weak` is the dataset that
-    ``weak.dataset`` names (`vsframework.training.data.open_weak_dataset`).
+    ``weak.dataset`` names (`vsframework.training.data.open_weak_dataset`), `teaching` what ``[distillation]`` does
+    (`vsframework.training.distillation.open_teaching`).
 
     Raises
     ------
@@ -59,11 +71,12 @@ def train(experiment: Experiment, dataset: PatchDataset, run: Path, weak: PatchD
         train on, or when the loss stops being a number or explodes.
     """
     hashes = [data.info["hash"] for data in (dataset, weak) if data is not None]
+    hashes += teaching.hashes if teaching else []
     checkpoints = Checkpoints(
         run / "checkpoints", training_identity(experiment, *hashes), describe_generator(experiment)
     )
     if not checkpoints.is_finished(experiment.training.epochs):
-        training = Training(experiment, dataset, weak, run, checkpoints)
+        training = Training(experiment, dataset, run, checkpoints, weak, teaching)
         training.resume()
         training.go_on()
         training.finish()
@@ -79,9 +92,10 @@ class Training:
         self,
         experiment: Experiment,
         dataset: PatchDataset,
-        weak: PatchDataset | None,
         run: Path,
         checkpoints: Checkpoints,
+        weak: PatchDataset | None,
+        teaching: Teaching | None,
     ) -> None:
         self._experiment = experiment
         self._section = experiment.training
@@ -93,16 +107,22 @@ class Training:
         )
         self._patches = open_patches(experiment, dataset)
         objective = plan_objective(experiment, dataset, self._patches.normalisation)
-        self._weak = load_weak_targets(experiment, weak, dataset, self._patches.normalisation, objective.quantities)
+        normalisation = self._patches.normalisation
+        self._weak_dataset = weak
+        self._weak = load_weak_targets(experiment, weak, dataset, normalisation, objective.quantities)
+        self._unlabelled = load_unlabelled(experiment, teaching, dataset, normalisation)
+        self._teacher = teaching.teacher if teaching else None
         self._watch = Watch(experiment, dataset, self._patches, self._architecture)
         seed_training(self._section.seed)
         self._models = [
-            Model(plan, self._architecture, experiment, objective, dataset.size)
+            Model(plan, self._architecture, experiment, objective, dataset.size, len(dataset.planes))
             for plan in plan_models(self._section, dataset.stains)
         ]
         self._fabric = launch(self._section)
         for model in self._models:
             model.set_up(self._fabric)
+        if self._teacher is not None:
+            self._teacher.set_up(experiment, dataset, normalisation, self._fabric.device)
         if self._fabric.global_rank:
             seed_training(self._section.seed, self._fabric.global_rank)
         self._augment = Augmentation(
@@ -122,9 +142,18 @@ class Training:
                 f"{self._checkpoints.folder} is already at epoch {done}, more than training.epochs = {epochs}; raise "
                 f"it to at least {done}, or delete the folder to train anew"
             )
+        if done >= self._first_held or (done == self._first_held - 1 and self._position.batch):
+            for model in self._models:
+                model.hold_statistics()
         if self._fabric.is_global_zero:
             with atomic_path(self._run / "config.toml") as temporary:
                 write_experiment(self._experiment, temporary)
+
+    @property
+    def _first_held(self) -> float:
+        """The epoch at whose start deploy mode measures the statistics that it holds from there on."""
+        section = self._section
+        return first_held_epoch(section.epochs, section.held_share) if section.mode == "deploy" else math.inf
 
     @property
     def _stopped_early(self) -> bool:
@@ -154,22 +183,26 @@ class Training:
         factor = learning_rate_factor(section.schedule, epoch, section.epochs)
         for model in self._models:
             model.set_learning_rate(factor)
+            if epoch == self._first_held and not position.batch:
+                model.hold_statistics(brightfield_of(self._patches))
         order = epoch_batches(len(self._patches), section.batch_size * section.accumulate, section.seed, epoch)
         own = [own_part(batch, self._fabric) for batch in order]
         weak_order = islice(weak_batches(self._weak, len(order), self._experiment, epoch), position.batch, None)
-        sums = self._sums_so_far()
+        unlabelled_order = unlabelled_batches(self._unlabelled, len(order), self._experiment, epoch)
+        unlabelled_order = islice(unlabelled_order, position.batch, None)
+        sums = EpochSums(self._fabric, [model.plan.name for model in self._models], position.sums)
         first, seen, began = position.batch, 0, time.perf_counter()
         loaded = self._patches.batches([indices for indices, _ in own[first:]])
-        for number, patches, weak in zip(range(first, len(order)), loaded, weak_order, strict=True):
+        joining = zip(weak_order, unlabelled_order, strict=True)
+        for number, patches, (weak, unlabelled) in zip(range(first, len(order)), loaded, joining, strict=True):
             brightfield, stains = (self._fabric.to_device(images) for images in patches)
             brightfield, stains = self._augment(brightfield, stains, epoch, number)
+            lesson = self._teach(brightfield, unlabelled)
             _, share = own[number]
             for model in self._models:
                 on_device = weak and weak.to(self._fabric.device)
-                for name, term in model.step(brightfield, stains, on_device, share).items():
-                    weighted = term * (len(order[number]) * share / self._fabric.world_size)
-                    known = sums[model.plan.name]
-                    known[name] = known[name] + weighted if name in known else weighted
+                found = model.step(brightfield, stains, on_device, share, lesson)
+                sums.add(model.plan.name, found, len(order[number]) * share)
             seen += len(order[number])
             rate = seen / (time.perf_counter() - began)
             bar(len(order[number]), f"images, epoch {epoch} of {section.epochs}, {rate:.3g} images/s")
@@ -177,37 +210,26 @@ class Training:
             inside = position.batch < len(order)
             steps = (epoch - 1) * len(order) + position.batch
             if inside and steps % section.checkpoint_steps == 0:
-                position.sums = self._total(sums)
+                position.sums = sums.total()
                 self._check(position.sums, sum(map(len, order[: position.batch])))
                 self._save()
             elif inside and steps % CHECKED_EVERY == 0:
-                self._check(self._total(sums), sum(map(len, order[: position.batch])))
+                self._check(sums.total(), sum(map(len, order[: position.batch])))
         rate = seen / (time.perf_counter() - began)
-        means = self._check(self._total(sums), len(self._patches))
+        means = self._check(sums.total(), len(self._patches))
         for name, terms in means.items():
             values = {**terms, "learning_rate": section.learning_rate * factor, "images_per_second": rate}
             records.add(epoch, name, values)
         position.end_epoch(means)
 
-    def _sums_so_far(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Take up the sums of an epoch that was begun; they are kept in one process."""
-        sums: dict[str, dict[str, torch.Tensor]] = {model.plan.name: {} for model in self._models}
-        for model, terms in self._position.sums.items():
-            for name, value in terms.items():
-                kept = value if self._fabric.is_global_zero else 0.0
-                sums[model][name] = torch.tensor(kept, dtype=torch.float32, device=self._fabric.device)
-        return sums
-
-    def _total(self, sums: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, Means]:
-        """Add the sums of all processes up."""
-        return {
-            model: {name: self._everywhere(value) for name, value in terms.items()} for model, terms in sums.items()
-        }
-
-    def _everywhere(self, value: torch.Tensor) -> float:
-        if self._fabric.world_size > 1:
-            value = self._fabric.all_reduce(value.clone(), reduce_op="sum")  # type: ignore[assignment]
-        return float(value)
+    def _teach(self, brightfield: torch.Tensor, unlabelled: torch.Tensor | None) -> Lesson | None:
+        """Ask the teacher about a batch, as it was augmented, and about brightfield that has no other stains."""
+        if self._teacher is None:
+            return None
+        images = None if unlabelled is None else unlabelled.to(brightfield.device)
+        return Lesson(
+            stains=self._teacher(brightfield), unlabelled=None if images is None else (images, self._teacher(images))
+        )
 
     def _check(self, sums: Mapping[str, Means], count: int) -> dict[str, Means]:
         """Give the means over `count` patches; raises where a loss is no number, or exploded."""
@@ -217,10 +239,15 @@ class Training:
         return means
 
     def _validate(self, records: Records) -> bool:
-        """Judge the weights of now on the validation donors, and keep them if they are the best."""
+        """Judge the weights of now on the validation donors, and keep them if they are the best.
+
+        In deploy mode those of before statistics were held are told and do not count: they cannot stain in the end.
+        """
         position = self._position
         score = self._watch.validate(self._models, self._fabric)
         records.add(position.epoch, "validation", {"l1": score.l1, "quantity_error": score.quantity_error})
+        if self._section.mode == "deploy" and position.epoch < self._first_held:
+            return False
         best = position.judge(self._watch.rank(score, position.epoch), position.epoch)
         if best and self._watch.keeps_best and self._fabric.is_global_zero:
             self._checkpoints.save_best(position.epoch, generator_weights(self._models))
@@ -258,7 +285,9 @@ class Training:
             "stopped_early": self._stopped_early,
             "weights_of_epoch": used,
             "modes": self._watch.compare_modes(self._models, self._fabric),
-            **describe_training(self._experiment, self._dataset, self._patches, self._models),
+            **describe_training(
+                self._experiment, self._dataset, self._patches, self._models, self._weak_dataset, self._teacher
+            ),
         }
         generators = {model.plan.name: model.trained_generator for model in self._models}
         write_generators(self._checkpoints.final, header, generators, self._patches, self._fabric.device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -14,7 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from vsframework.config import Experiment, TrainingSection
 from vsframework.interfaces import Generator
-from vsframework.training.data import WeakBatch
+from vsframework.training.data import Lesson, WeakBatch
+from vsframework.training.fixed_statistics import hold_statistics, make_fixable
 from vsframework.training.objective import Objective, Terms
 
 JOINT = "joint"
@@ -55,13 +56,20 @@ class Model:
     """
 
     def __init__(
-        self, plan: ModelPlan, architecture: Generator, experiment: Experiment, objective: Objective, size: int
+        self,
+        plan: ModelPlan,
+        architecture: Generator,
+        experiment: Experiment,
+        objective: Objective,
+        size: int,
+        planes: int = 1,
     ) -> None:
         self.plan = plan
         training = experiment.training
         self.objective = objective
-        built = architecture.networks(1, len(plan.channels), size)
-        self.networks: dict[str, nn.Module] = {"generator": built.generator}
+        built = architecture.networks(planes, len(plan.channels), size)
+        generator = make_fixable(built.generator) if training.mode == "deploy" else built.generator
+        self.networks: dict[str, nn.Module] = {"generator": generator}
         if built.discriminator is not None and experiment.objective.lambda_gan > 0:
             self.networks["discriminator"] = built.discriminator
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
@@ -98,6 +106,17 @@ class Model:
         """The generator to stain with: of averaged weights where there are such."""
         return self.networks["generator"] if self.average is None else self.average.module
 
+    def hold_statistics(self, brightfield: Iterable[torch.Tensor] | None = None) -> None:
+        """In deploy mode: normalise by held statistics from now on, measured over `brightfield` first where given.
+
+        The average of weights takes those of the weights: it must stay the same function as they are.
+        """
+        generator = hold_statistics(self.networks["generator"], brightfield)
+        if self.average is not None:
+            averaged = hold_statistics(self.average.module)
+            if brightfield is not None:
+                averaged.load_state_dict(dict(generator.named_buffers()), strict=False)
+
     def set_learning_rate(self, factor: float) -> None:
         """Set every learning rate to `factor` times that of the experiment."""
         for optimiser in self.optimisers.values():
@@ -105,19 +124,26 @@ class Model:
                 group["lr"] = self._training.learning_rate * factor
 
     def step(
-        self, brightfield: torch.Tensor, stains: torch.Tensor, weak: WeakBatch | None = None, share: float = 1.0
+        self,
+        brightfield: torch.Tensor,
+        stains: torch.Tensor,
+        weak: WeakBatch | None = None,
+        share: float = 1.0,
+        lesson: Lesson | None = None,
     ) -> Terms:
-        """Train on one batch: brightfield [N, 1, H, W] and all stains [N, C, H, W], in [-1, 1].
+        """Train on one batch: brightfield [N, P, H, W] and all stains [N, C, H, W], in [-1, 1].
 
-        The discriminator takes two half-weighted steps (real, virtual), then the generator takes one, as in the
-        paper's lineage; the virtual stains are computed once for both. Cells of `weak`, which have measured values
-        and no images, are stained in a pass of their own: they share no batch statistics with the others.
+        The discriminator takes two half-weighted steps (real, virtual), as in the paper's lineage, or one on both
+        (``objective.discriminator_update``), then the generator takes one; the virtual stains are computed once for
+        both. Cells of `weak`, which have measured values and no images, are stained in a pass of their own: they share
+        no batch statistics with the others.
 
         More than ``training.batch_size`` patches are taken in parts whose gradients add up to those of the whole; the
         virtual stains are then computed once more for the generator's step, so that one part is in memory at a time.
-        `share` weighs this process's gradients against those of the others (1 alone).
+        `share` weighs this process's gradients against those of the others (1 alone). `lesson` is what a teacher says
+        about the same patches; what only the teacher stained goes its own way, as `weak` does.
         """
-        parts = self._parts(brightfield, stains)
+        parts = self._parts(brightfield, stains, lesson)
         terms: Terms = {}
         output = None
         if "discriminator" in self._stepped:
@@ -129,35 +155,48 @@ class Model:
                 with torch.no_grad():
                     virtual = [generator(part.brightfield) for part in parts]
             terms = self._step_discriminator(parts, virtual, share)
-        return {**self._step_generator(parts, output, weak, share), **terms}
+        return {**self._step_generator(parts, output, weak, share, lesson), **terms}
 
     def _takes_one_pass(self, parts: Sequence[_Part]) -> bool:
         """Whether a batch is one part; processes that share it must agree, or each would wait for the other."""
         return len(parts) == 1 if self._fabric.world_size == 1 else self._training.accumulate == 1
 
-    def _parts(self, brightfield: torch.Tensor, stains: torch.Tensor) -> list[_Part]:
-        target = stains[:, list(self.plan.channels)]
-        pieces = zip(torch.split(brightfield, self._part_size), torch.split(target, self._part_size), strict=True)
-        return [_Part(*piece, len(piece[0]) / len(brightfield)) for piece in pieces]
+    def _parts(self, brightfield: torch.Tensor, stains: torch.Tensor, lesson: Lesson | None) -> list[_Part]:
+        columns = [brightfield, self._own(stains)] + ([] if lesson is None else [self._own(lesson.stains)])
+        pieces = zip(*(torch.split(column, self._part_size) for column in columns), strict=True)
+        return [_Part(len(piece[0]) / len(brightfield), *piece) for piece in pieces]
+
+    def _own(self, stains: torch.Tensor) -> torch.Tensor:
+        """Give this model's channels of all stains [N, C, H, W]."""
+        return stains[:, list(self.plan.channels)]
 
     def _step_discriminator(self, parts: Sequence[_Part], virtual: Sequence[torch.Tensor], share: float) -> Terms:
         discriminator, optimiser = self._stepped["discriminator"]
         discriminator.requires_grad_(True)
         terms: Terms = {}
+        one_step = self.objective.section.discriminator_update == "one-step"
         for name, real in (("real", True), ("virtual", False)):
-            optimiser.zero_grad()
+            steps = not (one_step and real)
+            if real or not one_step:
+                optimiser.zero_grad()
             for index, part in enumerate(parts):
                 judged = part.target if real else virtual[index]
-                with self._synchronised(discriminator, index == len(parts) - 1):
+                with self._synchronised(discriminator, steps and index == len(parts) - 1):
                     loss = self.objective.discriminator_loss(discriminator(pair(part.brightfield, judged)), real=real)
                     self._fabric.backward(loss * (part.fraction * share))
                 _add(terms, {f"discriminator_{name}": loss}, part.fraction)
-            optimiser.step()
+            if steps:
+                optimiser.step()
         discriminator.requires_grad_(False)
         return terms
 
     def _step_generator(
-        self, parts: Sequence[_Part], output: torch.Tensor | None, weak: WeakBatch | None, share: float
+        self,
+        parts: Sequence[_Part],
+        output: torch.Tensor | None,
+        weak: WeakBatch | None,
+        share: float,
+        lesson: Lesson | None,
     ) -> Terms:
         generator, optimiser = self._stepped["generator"]
         terms: Terms = {}
@@ -167,12 +206,19 @@ class Model:
             with self._synchronised(generator, last):
                 stained = generator(part.brightfield) if output is None else output
                 part_terms = self.objective.generator_terms(stained, part.target, self._logits(part, stained))
+                if part.taught is not None:
+                    part_terms |= self.objective.taught_terms(stained, part.taught)
                 loss = self.objective.generator_loss(part_terms) * (part.fraction * share)
                 _add(terms, part_terms, part.fraction)
                 if last and weak is not None:
                     weak_terms = self.objective.weak_terms(generator(weak.brightfield), weak.measured)
                     loss = loss + self.objective.generator_loss(weak_terms)
                     _add(terms, weak_terms, 1.0)
+                if last and lesson is not None and lesson.unlabelled is not None:
+                    images, taught = lesson.unlabelled
+                    taught_terms = self.objective.taught_terms(generator(images), self._own(taught), "unlabelled")
+                    loss = loss + self.objective.generator_loss(taught_terms)
+                    _add(terms, taught_terms, 1.0)
                 self._fabric.backward(loss)
         optimiser.step()
         if self.average is not None:
@@ -205,11 +251,12 @@ class Model:
 
 
 class _Part(NamedTuple):
-    """Some patches of a batch, and which fraction of it they are."""
+    """Some patches of a batch, which fraction of it they are, and a teacher's stains of them."""
 
+    fraction: float
     brightfield: torch.Tensor
     target: torch.Tensor
-    fraction: float
+    taught: torch.Tensor | None = None
 
 
 def pair(brightfield: torch.Tensor, stains: torch.Tensor) -> torch.Tensor:

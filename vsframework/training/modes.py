@@ -2,7 +2,7 @@
 
 In the paper's mode a generator stains as it trains, with the statistics of its batch and with dropout: the same patch
 is stained differently each time. In deploy mode a patch has one answer, and only that mode is measured with and
-exported.
+exported. ``training.mode = "deploy"`` trains what is measured (see ``fixed_statistics``).
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from lightning_fabric import Fabric
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.dropout import _DropoutNd
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from vsframework.config import Experiment
 from vsframework.dataset.store import PatchDataset
 from vsframework.interfaces import Generator
 from vsframework.training.calibration import calibrated, needs_statistics
 from vsframework.training.finishing import brightfield_of
+from vsframework.training.fixed_statistics import fixable_norms, hold_statistics
 from vsframework.training.models import Model
 from vsframework.training.objective import quantifier_of
 from vsframework.training.records import Records
@@ -46,6 +48,7 @@ class Watch:
         self._architecture = architecture
         self._patches = patches
         self._seed = experiment.training.seed
+        self._mode = experiment.training.mode
         self._validates = bool(experiment.split.validation_donors)
         donors: Sequence[str] = experiment.split.validation_donors
         self._where = f"validation donors ({', '.join(donors)})"
@@ -87,19 +90,22 @@ class Watch:
             records.add_strip(epoch, self._cells.strip(self._deployed(models, fabric), fabric.device))
 
     def compare_modes(self, models: Sequence[Model], fabric: Fabric) -> dict[str, Any]:
-        """Measure the error of the quantity in both modes, on the same cells: JSON values."""
-        deployed = self._cells.score(self._deployed(models, fabric), fabric.device)
+        """Measure the error of the quantity as trained and in deploy mode, on the same cells: JSON values."""
+        forms = self._deployed(models, fabric)
+        deployed = self._cells.score(forms, fabric.device)
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed)
             networks = [(model.plan.channels, copy.deepcopy(model.trained_generator).train()) for model in models]
-            paper = self._cells.score(networks, fabric.device, batch=1)
+            as_trained = self._cells.score(networks, fabric.device, batch=1)
         return {
-            "trained": "paper" if any(_has_two_modes(network) for _, network in networks) else "deploy",
+            "trained": self._mode,
             "measured": "deploy",
+            "switched": any(_has_two_modes(network) for _, network in networks),
+            "normalised_by_image": any(_normalises_by_image(form) for _, form in forms),
             "quantity": self._cells.quantity.name,
             "deploy_error": deployed.quantity_error,
-            "paper_error": paper.quantity_error,
+            "trained_error": as_trained.quantity_error,
             "cells": len(self._cells),
             "of": self._where,
         }
@@ -108,6 +114,8 @@ class Watch:
         stainers = []
         for model in models:
             generator = model.trained_generator
+            if any(not norm.held for norm in fixable_norms(generator)):
+                generator = hold_statistics(copy.deepcopy(generator), brightfield_of(self._patches))
             form = self._architecture.deploy(generator)
             if needs_statistics(form):
                 measured = calibrated(generator, brightfield_of(self._patches), fabric.device)
@@ -122,3 +130,8 @@ def _has_two_modes(network: nn.Module) -> bool:
         isinstance(module, _BatchNorm) or (isinstance(module, _DropoutNd) and module.p > 0)
         for module in network.modules()
     )
+
+
+def _normalises_by_image(network: nn.Module) -> bool:
+    """Whether a layer takes the statistics of each image: a cell's stain then depends on what else is in its tile."""
+    return any(isinstance(module, _InstanceNorm | nn.GroupNorm) for module in network.modules())

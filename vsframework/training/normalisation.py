@@ -43,11 +43,17 @@ class Normalisation:
 
     def brightfield_to_input(self, counts: npt.NDArray[np.generic]) -> Float32Array:
         """Turn brightfield counts of any shape into the generator's input, float32."""
-        return (counts.astype(np.float32) * np.float32(2 / self.brightfield_full_scale) - 1).astype(np.float32)
+        images = counts.astype(np.float32)  # a copy, changed in place: the patches of a whole training pass here
+        images *= np.float32(2 / self.brightfield_full_scale)
+        images -= 1
+        return images
 
     def stains_to_target(self, counts: npt.NDArray[np.generic]) -> Float32Array:
         """Turn stains [..., C, H, W], counts, into what the generator should give, float32."""
-        return (counts.astype(np.float32) * (2 / self._per_channel()) - 1).astype(np.float32)
+        images = counts.astype(np.float32)
+        images *= 2 / self._per_channel()
+        images -= 1
+        return images
 
     def output_to_counts(self, output: Float32Array) -> Float32Array:
         """Turn a generator's output [..., C, H, W] into counts >= 0, float32."""

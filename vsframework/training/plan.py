@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from vsframework.config import Experiment
+from vsframework.config import Experiment, TrainingSection
 from vsframework.dataset.store import PatchDataset
 from vsframework.interfaces import Generator
 from vsframework.plugins import registry
+from vsframework.training.data import Lesson
 from vsframework.training.devices import launch
+from vsframework.training.distillation import Teaching
+from vsframework.training.fixed_statistics import first_held_epoch
 from vsframework.training.models import Model, plan_models
 from vsframework.training.objective import plan_objective
 from vsframework.training.randomness import seed_training
@@ -58,8 +61,8 @@ class TrainingPlan:
         Of all models together, the faster of two steps on this machine.
     hours
         `steps` times that; validation and checkpoints come on top.
-    device, precision
-        Where and how.
+    device, precision, mode
+        Where and how; `mode` in words.
     """
 
     networks: tuple[NetworkPlan, ...]
@@ -75,13 +78,14 @@ class TrainingPlan:
     hours: float
     device: str
     precision: str
+    mode: str
 
     def as_json(self) -> dict[str, Any]:
         """Give it as plain values."""
         return asdict(self)
 
 
-def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan:
+def plan_training(experiment: Experiment, dataset: PatchDataset, teaching: Teaching | None = None) -> TrainingPlan:
     """Build the networks of `experiment`, take a few steps on patches of `dataset`, and forget them; writes nothing.
 
     Raises what :func:`vsframework.training.loop.train` does for experiments that cannot be trained.
@@ -93,18 +97,22 @@ def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan
     fabric = launch(training.model_copy(update={"devices": 1}))
     seed_training(training.seed)
     models = [
-        Model(plan, architecture, experiment, objective, dataset.size) for plan in plan_models(training, dataset.stains)
+        Model(plan, architecture, experiment, objective, dataset.size, len(dataset.planes))
+        for plan in plan_models(training, dataset.stains)
     ]
     for model in models:
         model.set_up(fabric)
     batch = torch.arange(training.batch_size * training.accumulate) % len(patches)
     brightfield, stains = (fabric.to_device(images) for images in next(patches.batches([batch])))
+    if teaching is not None:
+        teaching.teacher.set_up(experiment, dataset, patches.normalisation, fabric.device)
     seconds, kept = [], 0
     for turn in range(WARM_UP + TIMED_STEPS):
         with _bytes_kept(models) as counted:
             began = time.perf_counter()
+            lesson = Lesson(stains=teaching.teacher(brightfield)) if teaching is not None else None
             for model in models:
-                model.step(brightfield, stains)
+                model.step(brightfield, stains, lesson=lesson)
             _wait(fabric.device)
         kept = max(kept, counted[0])
         if turn >= WARM_UP:
@@ -133,6 +141,7 @@ def plan_training(experiment: Experiment, dataset: PatchDataset) -> TrainingPlan
         hours=steps * per_step / 3600,
         device=str(fabric.device),
         precision=training.precision,
+        mode=mode_in_words(training),
     )
 
 
@@ -160,6 +169,14 @@ def _bytes_kept(models: list[Model]) -> Iterator[list[int]]:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         yield total
     total[0] = sum(seen.values())
+
+
+def mode_in_words(training: TrainingSection) -> str:
+    """Say in which mode is trained."""
+    if training.mode == "paper":
+        return "paper (trained with the statistics of the batch and dropout, measured without)"
+    first = first_held_epoch(training.epochs, training.held_share)
+    return f"deploy (no dropout; statistics measured and held from epoch {first} of {training.epochs} on)"
 
 
 def _count(network: nn.Module) -> int:

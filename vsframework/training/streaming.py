@@ -22,7 +22,7 @@ PREFETCHED = 4
 """Batches that a thread has ready, so that the device does not wait for the disk."""
 
 Batch = tuple[torch.Tensor, torch.Tensor]
-"""Brightfield [N, 1, H, W] and stains [N, C, H, W], float32 in [-1, 1]."""
+"""Brightfield [N, P, H, W] and stains [N, C, H, W], float32 in [-1, 1]."""
 
 
 class PatchSource(Protocol):
@@ -50,7 +50,7 @@ def open_patches(experiment: Experiment, dataset: PatchDataset) -> PatchSource:
 
 def patch_bytes(dataset: PatchDataset) -> int:
     """Give the size of one training patch in memory: brightfield and stains, float32."""
-    return 4 * (1 + len(dataset.stains)) * dataset.size**2
+    return 4 * (len(dataset.planes) + len(dataset.stains)) * dataset.size**2
 
 
 class PatchesInMemory:

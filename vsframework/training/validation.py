@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from vsframework.dataset.planes import middle_plane
 from vsframework.dataset.store import PatchDataset
 from vsframework.errors import VsfError
 from vsframework.interfaces import Quantifier, Quantity
@@ -103,12 +104,15 @@ class Watched:
         return Score(l1=pixels / count, quantity_error=errors / count)
 
     def strip(self, stainers: Stainers, device: torch.device) -> npt.NDArray[np.float32]:
-        """Give a picture [H, W] in [0, 1]: a row per cell; brightfield, then each stain true and virtual."""
+        """Give a picture [H, W] in [0, 1]: a row per cell; middle plane, then each stain true and virtual."""
         brightfield, stains = next(self._parts(STRIP_CELLS))
         images = self._normalisation.brightfield_to_input(brightfield)
         output = stained(stainers, images, device, stains.shape[1])
         target = self._normalisation.stains_to_target(stains)
-        columns = [images[:, 0], *(part[:, index] for index in range(stains.shape[1]) for part in (target, output))]
+        columns = [
+            images[:, middle_plane(images.shape[1])],
+            *(part[:, index] for index in range(stains.shape[1]) for part in (target, output)),
+        ]
         rows = np.concatenate(columns, axis=2)
         strip: npt.NDArray[np.float32] = ((rows.reshape(-1, rows.shape[2]) + 1) / 2).clip(0, 1).astype(np.float32)
         return strip
@@ -128,7 +132,7 @@ class Watched:
 def stained(
     stainers: Stainers, brightfield: npt.NDArray[np.float32], device: torch.device, channels: int
 ) -> npt.NDArray[np.float32]:
-    """Stain `brightfield` [N, 1, H, W] in [-1, 1]: float32 [N, `channels`, H, W] in [-1, 1]."""
+    """Stain `brightfield` [N, P, H, W] in [-1, 1]: float32 [N, `channels`, H, W] in [-1, 1]."""
     output = np.empty((len(brightfield), channels, *brightfield.shape[2:]), dtype=np.float32)
     images = torch.from_numpy(brightfield).to(device)
     with torch.inference_mode():

@@ -12,6 +12,8 @@ import vsf_edge
 from vsf_edge.errors import EdgeError
 
 VERBS = {
+    "bench": "Measure how long a model takes on this machine.",
+    "build": "Compile a model for this machine, check it, and choose what runs it.",
     "doctor": "Say what this machine has, what will run on it, and what to install.",
     "inspect": "Verify a model and say what it takes and gives.",
     "run": "Stain image files and measure them.",

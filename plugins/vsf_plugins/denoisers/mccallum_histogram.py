@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from vsf_plugins.denoisers.value_histogram import check_stack, value_histogram, without_background
+from vsf_plugins.denoisers.subtraction import check_stack, without_background
+from vsf_plugins.denoisers.value_histogram import value_histogram
 from vsframework.components import Component, Params
 from vsframework.errors import VsfError
 from vsframework.interfaces import BoolArray, Denoised

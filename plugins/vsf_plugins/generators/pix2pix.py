@@ -61,12 +61,19 @@ class Pix2PixParams(Params):
         le=1,
         description="Standard deviation of the normal distribution of initial weights (not in the paper; its lineage).",
     )
+    norm_scale_std: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Standard deviation of the initial scales of normalisation about 1 (not in the paper; 0 in its "
+        "lineage, 0.02 in junyanz's code).",
+    )
     deploy_statistics: Literal["image", "running"] = Field(
         "image",
-        description="What batch normalisation uses when measuring and exporting: the statistics of each image (what "
-        "batch size 1 trained; a cell then depends on what else is in its tile), or those gathered in training "
-        "(independent of the tile, and free once exported, but useless after training at batch size 1: use it from "
-        "batch size 4 on).",
+        description="What batch normalisation uses when measuring and exporting after training in the paper's mode: "
+        "the statistics of each image (what batch size 1 trained; a cell then depends on what else is in its tile), or "
+        "those gathered in training (independent of the tile, and free once exported, but useless after training at "
+        "batch size 1: use it from batch size 4 on). With training.mode = deploy it has no effect.",
     )
     discriminator_halvings: int = Field(
         4,

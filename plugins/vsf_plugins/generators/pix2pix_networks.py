@@ -55,7 +55,7 @@ class Pix2Pix:
         generator = UNet(in_channels, out_channels, self.params)
         discriminator = PatchDiscriminator(in_channels + out_channels, self.params)
         for network in (generator, discriminator):
-            initialise(network, self.params.init_std)
+            initialise(network, self.params.init_std, self.params.norm_scale_std)
         if self.params.spectral_norm:
             for layer in discriminator.convolutions:
                 spectral_norm(layer)
@@ -186,9 +186,14 @@ def make_norm(kind: str, channels: int, params: Pix2PixParams) -> nn.Module:
     return nn.Identity()
 
 
-def initialise(network: nn.Module, std: float) -> None:
-    """Draw every kernel of `network` from N(0, `std`) and set its bias to 0, as the lineage does."""
+def initialise(network: nn.Module, std: float, norm_scale_std: float = 0.0) -> None:
+    """Draw every kernel of `network` from N(0, `std`) and set its bias to 0, as the lineage does.
+
+    The scales of normalisation are drawn from N(1, `norm_scale_std`).
+    """
     for module in network.modules():
+        if norm_scale_std and isinstance(module, nn.BatchNorm2d | nn.InstanceNorm2d):
+            nn.init.normal_(module.weight, 1.0, norm_scale_std)
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             nn.init.normal_(module.weight, 0.0, std)
             if module.bias is not None:

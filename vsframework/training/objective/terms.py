@@ -21,6 +21,11 @@ def l1(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return l1_loss(output, target)
 
 
+def l2(output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Give the mean squared difference of all pixels, 0 to 4."""
+    return mse_loss(output, target)
+
+
 def adversarial(logits: torch.Tensor, *, real: bool, kind: Adversary = "bce") -> torch.Tensor:
     """Give the error of a discriminator's `logits`, of any shape, when the truth is `real`.
 
