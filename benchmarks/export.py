@@ -194,7 +194,7 @@ def measure(
     return {
         "benchmark": "export",
         "what": f"{'trained' if run else 'random'} weights, one {SIDE}x{SIDE} patch, batch 1, fastest of "
-        f"{rounds}x{repeats} runs after {WARM_UP}, {threads} threads; {clock_name} clock; ratios are of the fastest runs",
+        f"{rounds}x{repeats} runs after {WARM_UP}, {threads} threads, {clock_name} clock; ratios of the fastest runs",
         "epochs": spec.metadata.get("epochs", 0),
         "generator": dict(spec.metadata.get("generator", {"name": "pix2pix"})),
         **circumstances(PACKAGES, load),
