@@ -150,15 +150,16 @@ class Run:
         return {"sections": self._sections(DATASET_SECTIONS), "inputs": inputs, "software": self._software("denoiser")}
 
     def _training_key(self) -> dict[str, Any]:
+        from vsframework.training.distillation import teaching_hashes
+
         info = json.loads((self.dataset_path / "dataset.json").read_text(encoding="utf-8"))
         weak = self.weak_dataset()
-        teaching = self._teaching()
         measured_by = ("quantifier",) if self.experiment.measures_in_training else ()
         return {
             "sections": self._sections((*TRAINING_SECTIONS, *measured_by)),
             "dataset": info["hash"],
             "weak": weak.info["hash"] if weak else None,
-            "teaching": teaching.hashes if teaching else [],
+            "teaching": teaching_hashes(self.experiment, self.folder),
             "software": self._software("generator"),
         }
 

@@ -109,6 +109,7 @@ def nvidia() -> dict[str, Any]:
         "driver_library": driver,
         "jetson": Path("/etc/nv_tegra_release").exists(),
         "cuda": found.get("cuda"),
+        "driver": found.get("driver"),
         "devices": found["devices"],
         "problem": found["problem"] if driver else "",
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -49,6 +50,15 @@ def has_nvidia_driver() -> bool:
     if sys.platform == "win32":
         return (Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32" / "nvcuda.dll").exists()
     return any(Path(sign).exists() for sign in _NVIDIA_SIGNS)
+
+
+def nvidia_driver_version() -> str | None:
+    """Give the version of NVIDIA's kernel driver, where Linux tells it."""
+    try:
+        found = re.search(r"\b\d{3,}\.[\d.]+\b", Path(_NVIDIA_SIGNS[0]).read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return found[0] if found else None
 
 
 def installed(*names: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from vsf_edge.errors import EdgeError, brief
 from vsf_edge.interfaces import Availability, Runtime
-from vsf_edge.machine import has_nvidia_driver
+from vsf_edge.machine import has_nvidia_driver, nvidia_driver_version
 
 TIMEOUT_S = 60.0
 
@@ -70,7 +70,7 @@ def cuda() -> dict[str, Any]:
     if not has_nvidia_driver():
         return {"devices": [], "problem": "there is no NVIDIA driver"}
     try:
-        found: dict[str, Any] = ask("cuda", timeout=20)
+        found: dict[str, Any] = {**ask("cuda", timeout=20), "driver": nvidia_driver_version()}
     except EdgeError as error:
         return {"devices": [], "problem": f"the NVIDIA driver does not answer: {error}"}
     return found

@@ -1,8 +1,8 @@
 """Write the field of google/in-silico-labeling as two fields: one to train on, one that is never trained on.
 
 ``python prepare.py FOLDER`` reads ``phase_z00.png`` to ``phase_z12.png`` and ``fluorescence_{DAPI,MAP2,NFH}.png`` and
-writes ``fields/left/`` (columns 0 to 703) and ``fields/right/`` (704 to 1023) beside this file. ``--strip 128`` takes
-the last 128 columns of the left part as a third one, ``strip``, to choose a recipe on.
+writes ``fields/left/`` (columns 0 to 703) and ``fields/right/`` (704 to 1023) beside this file. ``--strip 320`` takes
+the first 320 columns of the left part as a third one, ``strip``, to choose a recipe on.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ BORDER = 704
 
 
 def parts(strip: int = 0) -> dict[str, slice]:
-    """Give the columns of each part; `strip` columns of the left one are kept apart."""
-    whole = {"left": slice(0, BORDER - strip), "strip": slice(BORDER - strip, BORDER), "right": slice(BORDER, None)}
+    """Give the columns of each part; the first `strip` ones of the left part are kept apart."""
+    whole = {"strip": slice(0, strip), "left": slice(strip, BORDER), "right": slice(BORDER, None)}
     return {name: columns for name, columns in whole.items() if strip or name != "strip"}
 
 
@@ -43,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder with the 16 PNG files")
     parser.add_argument("-o", "--out", type=Path, default=Path(__file__).parent / "fields", help="default: fields/")
-    parser.add_argument("--strip", type=int, default=0, help="columns of the left part to keep apart (default 0)")
+    parser.add_argument("--strip", type=int, default=0, help="first columns to keep apart (default 0)")
     arguments = parser.parse_args()
     prepare(arguments.source, arguments.out, arguments.strip)
     print(f"Fields: {arguments.out}")

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vsf_edge.runtimes.tensorrt_building import OLDEST, network_flags, strongly_typed, version_of
 from vsf_export.staining_graph import INPUT
 from vsf_export.tracing import Limits
 from vsframework import VsfError
 from vsframework.atomic import atomic_path
 
-OLDEST = (8, 6)
 HARDWARE = {"ampere-plus": "AMPERE_PLUS", "same-capability": "SAME_COMPUTE_CAPABILITY"}
 
 
@@ -81,23 +81,6 @@ def build_plan(trt: Any, content: bytes, options: BuildOptions) -> Plan:
         with atomic_path(options.timing_cache) as temporary:
             temporary.write_bytes(bytes(cache.serialize()))
     return Plan(content=bytes(plan), convolutions=convolutions)
-
-
-def version_of(trt: Any) -> tuple[int, ...]:
-    """Give the numbers of ``trt.__version__``."""
-    return tuple(int(part) for part in str(trt.__version__).split(".") if part.isdigit())
-
-
-def strongly_typed(trt: Any) -> bool:
-    """Whether the precision can be left to what stands in the graph (9.1 and newer)."""
-    return hasattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED")
-
-
-def network_flags(trt: Any) -> int:
-    """Give the flags of a network of explicit batch (needed by 8.6, ignored by 10, gone in 11) and strong types."""
-    kinds = trt.NetworkDefinitionCreationFlag
-    named = (getattr(kinds, name, None) for name in ("EXPLICIT_BATCH", "STRONGLY_TYPED"))
-    return sum(1 << int(kind) for kind in named if kind is not None)
 
 
 def convolution_types(trt: Any, network: Any) -> dict[str, int]:

@@ -57,9 +57,9 @@ def vsf_quantifiers() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_regressors() -> Sequence[Component[Any]]:
-    from vsf_plugins.regressors import deviation_ensemble, head_descriptors, small_cnn
+    from vsf_plugins.regressors import head_descriptors, small_cnn
 
-    return [small_cnn.COMPONENT, head_descriptors.COMPONENT, deviation_ensemble.COMPONENT]
+    return [small_cnn.COMPONENT, head_descriptors.COMPONENT]
 
 
 @hookimpl

@@ -37,6 +37,7 @@ def build_from(root: Path, data: dict[str, Any], out: str = "dataset", **tables:
         "data": {"root": ".", "pattern": "{donor}/{field}_{channel}.*", **data},
         "patches": {"size": SIZE, "field_px": SIZE},
         "detector": {"name": "grid", "size": SIZE, "step": 12},
+        "denoiser": "none",
         **tables,
     }
     return build(parse_experiment(tables, "a stack"), root, root / out)

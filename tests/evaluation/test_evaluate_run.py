@@ -172,6 +172,14 @@ def test_without_a_held_out_donor_nothing_is_claimed(
     assert not (tmp_path / "evaluation").exists()
 
 
+def test_a_held_out_donor_that_was_trained_on_under_another_spelling_is_refused(
+    tmp_path: Path, make_dataset: Make, known_stainer: Make
+) -> None:
+    dataset = make_dataset(tmp_path / "dataset", donors={"D1": 0.2, "d01": 0.2, "D3": 0.1})
+    with pytest.raises(UsageError, match="held-out donor 'D1' and donor 'd01' look like one donor"):
+        evaluate(dataset, tmp_path, known_stainer())
+
+
 def test_other_stains_are_refused(tmp_path: Path, dataset: PatchDataset, known_stainer: Make) -> None:
     with pytest.raises(VsfError, match=r"DAPI.*dsDNA, ssDNA"):
         evaluate(dataset, tmp_path, known_stainer(stains=("DAPI",)))

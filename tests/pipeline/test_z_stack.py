@@ -41,6 +41,8 @@ validation_donors = ["b"]
 name = "grid"
 size = 16
 step = 8
+[denoiser]
+name = "none"
 [generator]
 name = "unet"
 width = 4

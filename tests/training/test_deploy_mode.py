@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from vsframework.training.fixed_statistics import FixableNorm, first_held_epoch,
 from vsframework.training.records import Records
 
 Make = Callable[..., Experiment]
+
+SIDE = 16
 
 GENERATORS: dict[str, dict[str, Any]] = {
     "pix2pix": {},
@@ -186,3 +189,32 @@ def test_a_run_of_deploy_mode_has_no_other(tiny_dataset: PatchDataset, make: Mak
     train(make(epochs=1), tiny_dataset, run)
     with pytest.raises(UsageError, match="trained in deploy mode and has no other"):
         Stainer.load(run, mode="paper")
+
+
+@pytest.mark.parametrize("generator", ["pix2pix", "unet"])
+def test_a_run_of_deploy_mode_is_exported_as_it_stains(
+    tiny_dataset: PatchDataset, make: Make, tmp_path: Path, generator: str
+) -> None:
+    import onnxruntime
+
+    from vsf_export.deployable import check_behaviour, check_layers
+    from vsf_export.staining_graph import StainingGraph
+    from vsf_export.trained_run import load_run
+
+    run = tmp_path / "run"
+    train(make(generator, epochs=2, models="joint"), tiny_dataset, run)
+    (run / "dataset").symlink_to(tiny_dataset.path)
+    trained = load_run(run)
+    check_layers(trained.generators)
+    check_behaviour(StainingGraph(trained.generators, trained.spec), torch.from_numpy(trained.spec.reference))
+    (network,) = trained.generators
+    images = torch.rand(1, 1, SIDE, SIDE) * 2 - 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's notes on its own exporter
+        program = torch.onnx.export(network, (images,), dynamo=True, verbose=False)
+    assert program is not None
+    kinds = {node.op_type for node in program.model_proto.graph.node}
+    assert not kinds & {"InstanceNormalization", "GroupNormalization", "ReduceMean", "Dropout"}
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: images.numpy()})
+    np.testing.assert_allclose(found, network(images).numpy(), atol=1e-5)

@@ -24,7 +24,7 @@ from vsframework.pipeline import Run
 from vsframework.training import train
 from vsframework.training.checkpoints import FINAL, read_header, read_weights, write_weights
 from vsframework.training.data import Lesson
-from vsframework.training.distillation import open_teaching, unlabelled_batches
+from vsframework.training.distillation import open_teaching, teaching_hashes, unlabelled_batches
 from vsframework.training.models import Model, plan_models
 from vsframework.training.normalisation import Normalisation
 from vsframework.training.objective import plan_objective
@@ -295,6 +295,11 @@ def test_the_command_and_the_pipeline_find_the_teacher(tiny_dataset: PatchDatase
         stage = next(stage for stage in Run(file).stages if stage.name == "train")
         return json.dumps(stage.key(), sort_keys=True)
 
+    teaching = open_teaching(student(), folder)
+    assert teaching is not None
+    assert teaching_hashes(student(), folder) == teaching.hashes
+    with pytest.raises(VsfError, match="nowhere is not a trained run"):
+        teaching_hashes(student(teacher="nowhere"), folder)
     before = key()
     assert key() == before
     weights = read_weights(folder / "teacher" / "checkpoints" / FINAL)

@@ -71,7 +71,8 @@ def test_donors_that_differ_widen_the_limits() -> None:
     cells = rng.normal(size=(400, 1)) + offsets
     by_donor = learn([Numbers(1)], [cells], donors, 0.05)
     shuffled = learn([Numbers(1)], [cells], list(rng.permutation(donors)), 0.05)
-    assert by_donor.reach > shuffled.reach
+    wide, narrow = (learnt.reach * learnt.usual[0].above for learnt in (by_donor, shuffled))
+    assert (wide > narrow).all()
     new = rng.normal(size=(4000, 1)) + np.repeat(rng.normal(0, 3, 40), 100)[:, None]
     alarms = [(~verdicts_of([Numbers(1)], learnt, [new]).answered).mean() for learnt in (by_donor, shuffled)]
     assert alarms[0] < alarms[1]
@@ -124,3 +125,14 @@ def test_without_gates_every_cell_is_answered() -> None:
     learnt = learn([], [], ["A", "B"] * 5, 0.05)
     assert learnt.cells == 10
     assert judge_values([], [], 3).answered.all()
+
+
+def test_one_restless_value_does_not_widen_the_limits_of_the_others() -> None:
+    rng = np.random.default_rng(6)
+    donors = [f"D{number // 50}" for number in range(400)]
+    restless = rng.normal(size=(400, 1)) + np.repeat(rng.normal(0, 5, 8), 50)[:, None]
+    calm = rng.normal(size=(400, 1))
+    alone = learn([Numbers(1)], [calm], donors, 0.05)
+    beside = learn([Numbers(1), Numbers(1)], [calm, restless], donors, 0.05)
+    widths = [learnt.reach * learnt.usual[0].above[0] for learnt in (alone, beside)]
+    assert widths[1] < 1.5 * widths[0]

@@ -23,10 +23,11 @@ SMALL = (
 def command(out: Path, fields: int, epochs: int, seed: int) -> None:
     """Simulate six donors, train small, and write a report: the whole path in minutes.
 
-    Everything lands in OUT; OUT/demo.toml is its experiment file. Run it again and what is finished is not done
-    twice. The cells are simulated and the network is small: the report shows how results are presented, not what
-    virtual staining can do.
+    Everything lands in OUT; OUT/demo.toml is its experiment file. The run is also exported as one file for the machine
+    beside the microscope, and checked there. Run it again and what is finished is not done twice. The cells are
+    simulated and the network is small: the report shows how results are presented, not what virtual staining can do.
     """
+    from vsframework.cli.demo_export import export_and_check
     from vsframework.config import load_experiment, write_experiment
     from vsframework.pipeline import Run
     from vsframework.simulation import SimulationOptions, simulate
@@ -37,4 +38,8 @@ def command(out: Path, fields: int, epochs: int, seed: int) -> None:
     write_experiment(load_experiment(out / "experiment.toml", small), out / "demo.toml")
     run = Run(out / "demo.toml")
     run.go(tell=click.echo)
+    stain = export_and_check(run.path, out)
     click.echo(f"Done. Open the report in a browser: {run.path / 'report.html'}")
+    if stain:
+        click.echo("Stain some of its cells with the exported model, as on the machine beside the microscope:")
+        click.echo(stain)

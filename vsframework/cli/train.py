@@ -49,6 +49,10 @@ def command(experiment: Path, overrides: tuple[str, ...], dry_run: bool, as_json
         else:
             _show(plan)
         return
+    if not as_json:
+        from vsframework.training.plan import mode_in_words
+
+        click.echo(f"Mode: {mode_in_words(loaded.training)}")
     train(loaded, dataset, run, open_weak_dataset(loaded, experiment.parent), teaching)
     header = read_header(run / "checkpoints" / FINAL)
     if as_json:

@@ -20,6 +20,7 @@ from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation.donors import constant_column, quantity_result, require_finite
 from vsframework.evaluation.examples import choose_examples, write_examples
 from vsframework.evaluation.histograms import HELD_OUT, PixelHistograms
+from vsframework.evaluation.leaks import refuse_leaks
 from vsframework.evaluation.pixels import pixel_columns, pixel_result
 from vsframework.evaluation.regression import predict_directly
 from vsframework.evaluation.results import FOLDER, Evaluation
@@ -78,7 +79,7 @@ def evaluate(dataset: PatchDataset, run: Path, stainer: Stains) -> Evaluation:
     Raises
     ------
     UsageError
-        When no donor is held out, or the dataset has no cell of one that is.
+        When no donor is held out, the dataset has no cell of one that is, or it is there under another spelling too.
     VsfError
         When the dataset has no fluorescence or other stains, or an accepted cell has no true value.
     """
@@ -227,6 +228,7 @@ def _held_out(dataset: PatchDataset, stainer: Stains) -> set[str]:
     without = held_out - set(dataset.donors)
     if without:
         raise VsfError(f"every cell of the held-out donor {', '.join(sorted(without))} was rejected, see cells.csv")
+    refuse_leaks(held_out, dataset.donors)
     return held_out
 
 

@@ -38,11 +38,8 @@ class Teaching:
     @property
     def hashes(self) -> list[str]:
         """What decides the student's weights."""
-        return [f"teacher {self.teacher.sha256}", *self._unlabelled_hash]
-
-    @property
-    def _unlabelled_hash(self) -> list[str]:
-        return [] if self.unlabelled is None else [f"unlabelled {self.unlabelled.info['hash']}"]
+        cells = [] if self.unlabelled is None else [f"unlabelled {self.unlabelled.info['hash']}"]
+        return [f"teacher {self.teacher.sha256}", *cells]
 
 
 class Teacher:
@@ -149,10 +146,36 @@ def open_teaching(experiment: Experiment, folder: Path) -> Teaching | None:
     return Teaching(teacher=Teacher(trained, run, teacher_hash(run)), unlabelled=unlabelled)
 
 
+def teaching_hashes(experiment: Experiment, folder: Path) -> list[str]:
+    """Give `Teaching.hashes` without loading a network; empty without a teacher.
+
+    Raises
+    ------
+    UsageError
+        When there is no unlabelled dataset.
+    VsfError
+        When the teacher is not trained yet.
+    """
+    section = experiment.distillation
+    if not section.teacher:
+        return []
+    cells = [f"unlabelled {PatchDataset.open(folder / section.dataset).info['hash']}"] if section.dataset else []
+    return [f"teacher {teacher_hash(folder / section.teacher)}", *cells]
+
+
 def teacher_hash(run: Path) -> str:
-    """Give the SHA-256 of the trained weights of `run`."""
-    with (run / "checkpoints" / FINAL).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Give the SHA-256 of the trained weights of `run`.
+
+    Raises
+    ------
+    VsfError
+        When there are none.
+    """
+    try:
+        with (run / "checkpoints" / FINAL).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise VsfError(f"distillation.teacher: {run} is not a trained run: {error.strerror or error}") from error
 
 
 def load_unlabelled(

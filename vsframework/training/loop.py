@@ -39,6 +39,7 @@ from vsframework.training.records import Bar, Records, training_bar
 from vsframework.training.schedule import learning_rate_factor
 from vsframework.training.state import TrainingState, below
 from vsframework.training.streaming import open_patches
+from vsframework.training.sums import EpochSums
 
 CHECKED_EVERY = 50
 """Steps between looks at the loss inside an epoch; each look makes a GPU wait."""
@@ -189,21 +190,19 @@ class Training:
         weak_order = islice(weak_batches(self._weak, len(order), self._experiment, epoch), position.batch, None)
         unlabelled_order = unlabelled_batches(self._unlabelled, len(order), self._experiment, epoch)
         unlabelled_order = islice(unlabelled_order, position.batch, None)
-        sums = self._sums_so_far()
+        sums = EpochSums(self._fabric, [model.plan.name for model in self._models], position.sums)
         first, seen, began = position.batch, 0, time.perf_counter()
         loaded = self._patches.batches([indices for indices, _ in own[first:]])
         joining = zip(weak_order, unlabelled_order, strict=True)
-        for number, patches, (weak, images) in zip(range(first, len(order)), loaded, joining, strict=True):
+        for number, patches, (weak, unlabelled) in zip(range(first, len(order)), loaded, joining, strict=True):
             brightfield, stains = (self._fabric.to_device(images) for images in patches)
             brightfield, stains = self._augment(brightfield, stains, epoch, number)
-            lesson = self._teach(brightfield, images)
+            lesson = self._teach(brightfield, unlabelled)
             _, share = own[number]
             for model in self._models:
                 on_device = weak and weak.to(self._fabric.device)
-                for name, term in model.step(brightfield, stains, on_device, share, lesson).items():
-                    weighted = term * (len(order[number]) * share / self._fabric.world_size)
-                    known = sums[model.plan.name]
-                    known[name] = known[name] + weighted if name in known else weighted
+                found = model.step(brightfield, stains, on_device, share, lesson)
+                sums.add(model.plan.name, found, len(order[number]) * share)
             seen += len(order[number])
             rate = seen / (time.perf_counter() - began)
             bar(len(order[number]), f"images, epoch {epoch} of {section.epochs}, {rate:.3g} images/s")
@@ -211,13 +210,13 @@ class Training:
             inside = position.batch < len(order)
             steps = (epoch - 1) * len(order) + position.batch
             if inside and steps % section.checkpoint_steps == 0:
-                position.sums = self._total(sums)
+                position.sums = sums.total()
                 self._check(position.sums, sum(map(len, order[: position.batch])))
                 self._save()
             elif inside and steps % CHECKED_EVERY == 0:
-                self._check(self._total(sums), sum(map(len, order[: position.batch])))
+                self._check(sums.total(), sum(map(len, order[: position.batch])))
         rate = seen / (time.perf_counter() - began)
-        means = self._check(self._total(sums), len(self._patches))
+        means = self._check(sums.total(), len(self._patches))
         for name, terms in means.items():
             values = {**terms, "learning_rate": section.learning_rate * factor, "images_per_second": rate}
             records.add(epoch, name, values)
@@ -231,26 +230,6 @@ class Training:
         return Lesson(
             stains=self._teacher(brightfield), unlabelled=None if images is None else (images, self._teacher(images))
         )
-
-    def _sums_so_far(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Take up the sums of an epoch that was begun; they are kept in one process."""
-        sums: dict[str, dict[str, torch.Tensor]] = {model.plan.name: {} for model in self._models}
-        for model, terms in self._position.sums.items():
-            for name, value in terms.items():
-                kept = value if self._fabric.is_global_zero else 0.0
-                sums[model][name] = torch.tensor(kept, dtype=torch.float32, device=self._fabric.device)
-        return sums
-
-    def _total(self, sums: Mapping[str, Mapping[str, torch.Tensor]]) -> dict[str, Means]:
-        """Add the sums of all processes up."""
-        return {
-            model: {name: self._everywhere(value) for name, value in terms.items()} for model, terms in sums.items()
-        }
-
-    def _everywhere(self, value: torch.Tensor) -> float:
-        if self._fabric.world_size > 1:
-            value = self._fabric.all_reduce(value.clone(), reduce_op="sum")  # type: ignore[assignment]
-        return float(value)
 
     def _check(self, sums: Mapping[str, Means], count: int) -> dict[str, Means]:
         """Give the means over `count` patches; raises where a loss is no number, or exploded."""

@@ -91,7 +91,8 @@ class Watch:
 
     def compare_modes(self, models: Sequence[Model], fabric: Fabric) -> dict[str, Any]:
         """Measure the error of the quantity as trained and in deploy mode, on the same cells: JSON values."""
-        deployed = self._cells.score(self._deployed(models, fabric), fabric.device)
+        forms = self._deployed(models, fabric)
+        deployed = self._cells.score(forms, fabric.device)
         devices = [fabric.device] if fabric.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(self._seed)
@@ -101,7 +102,7 @@ class Watch:
             "trained": self._mode,
             "measured": "deploy",
             "switched": any(_has_two_modes(network) for _, network in networks),
-            "normalised_by_image": any(_normalises_by_image(form) for _, form in self._deployed(models, fabric)),
+            "normalised_by_image": any(_normalises_by_image(form) for _, form in forms),
             "quantity": self._cells.quantity.name,
             "deploy_error": deployed.quantity_error,
             "trained_error": as_trained.quantity_error,

@@ -141,7 +141,7 @@ def plan_training(experiment: Experiment, dataset: PatchDataset, teaching: Teach
         hours=steps * per_step / 3600,
         device=str(fabric.device),
         precision=training.precision,
-        mode=_mode(training),
+        mode=mode_in_words(training),
     )
 
 
@@ -171,7 +171,8 @@ def _bytes_kept(models: list[Model]) -> Iterator[list[int]]:
     total[0] = sum(seen.values())
 
 
-def _mode(training: TrainingSection) -> str:
+def mode_in_words(training: TrainingSection) -> str:
+    """Say in which mode is trained."""
     if training.mode == "paper":
         return "paper (trained with the statistics of the batch and dropout, measured without)"
     first = first_held_epoch(training.epochs, training.held_share)

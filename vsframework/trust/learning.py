@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +47,12 @@ class Usual:
     precision: Values | None
     distance: float
 
+    def stretched(self, by: Values) -> Usual:
+        """Give it with longer tails: by [M], or by [1] the tail of the distance."""
+        if self.precision is not None:
+            return replace(self, distance=self.distance * float(by[0]))
+        return replace(self, below=self.below * by, above=self.above * by)
+
 
 def describe_usual(gate: Gate, values: Values) -> Usual:
     """Describe the usual cells `values` [N, M] of `gate`."""
@@ -78,19 +84,19 @@ def distances(usual: Usual, values: Values) -> Values:
 
 
 def learnt_scores(gate: Gate, usual: Usual, values: Values) -> Values:
-    """Say how far out each cell lies by what was learnt: [N], 1 at the tail of the usual cells.
+    """Say how far out each cell of `values` [N, M] lies by what was learnt: 1 at the tail of the usual cells.
 
-    Fixed limits are no part of it.
+    [N, M], or [N, 1] where the values are judged together. Fixed limits are no part of it.
     """
     if usual.precision is not None:
-        return np.nan_to_num(distances(usual, values) / usual.distance, nan=TOO_FAR)
+        return np.nan_to_num(distances(usual, values) / usual.distance, nan=TOO_FAR)[:, None]
     away = values - usual.middle
     scores = np.zeros(values.shape)
     for column, measure in enumerate(gate.measures):
         if measure.at_most is None:
             sides = _sides(measure, away[:, column], usual.below[column], usual.above[column])
             scores[:, column] = np.nan_to_num(sides, nan=TOO_FAR)
-    return np.asarray(scores.max(axis=1), dtype=np.float64)
+    return scores
 
 
 def _sides(measure: GateMeasure, away: Values, below: float, above: float) -> Values:
@@ -135,9 +141,11 @@ class Learnt:
 def learn(gates: Sequence[Gate], values: Sequence[Values], donors: Sequence[str], false_alarms: float) -> Learnt:
     """Learn the limits of all `gates` together.
 
-    Every cell of a training donor gets its worst score over all gates, by what the *other* donors look like. The
-    reach is the conformal quantile of those worst scores at ``1 - false_alarms``: so the budget holds for all gates
-    together, however many there are, and a donor that looks different counts as a new donor would. With one donor
+    Every cell of a training donor gets its scores by what the *other* donors look like. Where donors differ in one
+    respect (the lamp, for example), the tails of that value are stretched until 95 % of those scores lie inside, so
+    that one restless value does not widen the limits of all others. The reach is then the conformal quantile of each
+    cell's worst score at ``1 - false_alarms``: so the budget holds for all gates together, however many there are,
+    and a donor that looks different counts as a new donor would. With one donor
     the scores come from its own cells, and with fewer than ``1 / false_alarms - 1`` cells the largest score is taken;
     both promise less.
 
@@ -164,17 +172,21 @@ def learn(gates: Sequence[Gate], values: Sequence[Values], donors: Sequence[str]
             "from: 5 are needed, and some hundred are good"
         )
     everyone = sorted(set(of_cell.tolist()))
-    worst = np.zeros(len(of_cell))
+    scores = [np.zeros((len(of_cell), 1 if gate.together else len(gate.measures))) for gate in gates]
     for donor in everyone:
         own = of_cell == donor
         others = ~own if len(everyone) > 1 and (~own).sum() >= 5 else own
-        for gate, found in zip(gates, kept, strict=True):
-            scores = learnt_scores(gate, describe_usual(gate, found[others]), found[own])
-            worst[own] = np.maximum(worst[own], scores)
+        for gate, found, row in zip(gates, kept, scores, strict=True):
+            row[own] = learnt_scores(gate, describe_usual(gate, found[others]), found[own])
+    stretches = [np.maximum(np.quantile(row, 1 - 2 * TAIL, axis=0), 1) for row in scores]
+    worst = np.zeros(len(of_cell))
+    for row, stretch in zip(scores, stretches, strict=True):
+        worst = np.maximum(worst, (row / stretch).max(axis=1))
     rank = min(len(worst), math.ceil((len(worst) + 1) * (1 - false_alarms)))
     reach = max(1e-3, float(np.sort(worst)[rank - 1]))  # some budget would turn everybody away
+    usual = [describe_usual(gate, found).stretched(by) for gate, found, by in zip(gates, kept, stretches, strict=True)]
     return Learnt(
-        usual=tuple(describe_usual(gate, found) for gate, found in zip(gates, kept, strict=True)),
+        usual=tuple(usual),
         reach=reach,
         cells=len(of_cell),
         out_of_bounds=int((~inside).sum()),

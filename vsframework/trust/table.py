@@ -26,8 +26,9 @@ class _Table(BaseModel):
 class MeasureLimits(_Table):
     """One value of a gate: its unit, what is wrong outside the limits, and where training cells lie.
 
-    `middle` is their median, `below` and `above` the distances from it to their 2.5 and 97.5 percentiles. `low` and
-    `high` are the limits; None where that side is fine, or where the values of the gate are judged together.
+    `middle` is their median, `below` and `above` the distances from it to their 2.5 and 97.5 percentiles, stretched
+    where donors differ. `low` and `high` are the limits; None where that side is fine, or where the values of the gate
+    are judged together.
     """
 
     name: str

@@ -72,4 +72,6 @@ def _gpu(gpu: dict[str, Any]) -> str:
         f"{item['name']}, compute capability {item['compute_capability']}, {item['memory_mib']} MiB"
         for item in gpu["devices"]
     ]
-    return f"{'; '.join(devices)} (CUDA {gpu['cuda']})" if devices else gpu["problem"] or "no driver found"
+    if not devices:
+        return str(gpu["problem"] or "no driver found")
+    return f"{'; '.join(devices)} (driver {gpu['driver']}, CUDA {gpu['cuda']})"

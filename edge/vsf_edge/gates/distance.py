@@ -77,7 +77,7 @@ def _values(plane: Array) -> tuple[float, ...]:
         *rings,
         0.5 * log_ratio(float(fine.var()), float(coarse.var())),
         0.5 * log_ratio(float((plane - smooth).var()), float(fine.var())),
-        float(np.log10(max(focus_of(plane)[0], 1e-3))),
+        focus_of(plane)[0],
         float(np.log(outline.radius)),
         float(np.log(outline.elongation)),
     )

@@ -25,10 +25,10 @@ class Focus:
         return (
             Measure(
                 name="edge_steepness",
-                unit="1/field px",
+                unit="log10 of 1/field px",
                 too_low="out of focus: its edges are wider than those of the training cells",
                 too_high="its edges are sharper than those of any training cell (not this microscope, or noise)",
-                resolution=0.005,
+                resolution=0.02,
             ),
             Measure(
                 name="fine_detail",
@@ -45,9 +45,9 @@ class Focus:
 
 
 def focus_of(plane: Array) -> tuple[float, float]:
-    """Give the steepness of the edges of `plane` [H, W] as a share of its range, and log10 of fine over coarse."""
+    """Give log10 of the steepness of the edges of `plane` [H, W], as a share of its range, and of fine over coarse."""
     smooth = blur(plane, 1.0)
     low, high = np.percentile(smooth, (0.5, 99.5))
-    edges = float(np.percentile(steepness(smooth), 99)) / max(float(high - low), 1e-3)
+    edges = log_ratio(float(np.percentile(steepness(smooth), 99)), max(float(high - low), 1e-3))
     coarse = blur(plane, 4.0)
     return edges, log_ratio(float(np.var(smooth - blur(plane, 2.0))), float(np.var(coarse - blur(plane, 8.0))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from vsf_edge.border import check_names, encode, from_graph, output_names
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
 from vsf_edge.interfaces import Array, Availability, Counts, Plan
-from vsf_edge.machine import cpu_features, cpu_name
+from vsf_edge.machine import cpu_features, cpu_name, installed
 
 PROVIDERS = {
     "tensorrt": "TensorrtExecutionProvider",
@@ -23,6 +22,9 @@ PROVIDERS = {
 """ONNX Runtime's provider of each device, the one to prefer first. Which is fastest is measured (`vsf_edge.choice`)."""
 
 PRECISIONS = dict.fromkeys(PROVIDERS, ("fp16", "fp32", "int8")) | {"cpu": ("fp32", "int8", "fp16")}
+
+BUILDS = tuple(f"onnxruntime{kind}" for kind in ("", "-gpu", "-directml", "-openvino", "-qnn", "-rocm", "-migraphx"))
+"""What installs the module ``onnxruntime``. By name: looking through everything that is installed takes 0.3 s."""
 
 GRAPH = "graph.onnx"
 
@@ -147,17 +149,8 @@ def _providers(device: str, folder: Path | None) -> list[tuple[str, dict[str, st
 
 
 def _builds() -> dict[str, str]:
-    """Give the installed builds and versions: two of them overwrite each other's files, which ``doctor`` reports.
-
-    Providers that come as plugins (``onnxruntime-ep-...``) have a folder of their own.
-    """
-    found = {}
-    for dist in distributions():
-        name = dist.metadata["Name"] or ""
-        plain = name.lower().replace("_", "-")
-        if plain.startswith("onnxruntime") and not plain.startswith("onnxruntime-ep-"):
-            found[name] = dist.version
-    return found
+    """Give the installed builds and versions: two of them overwrite each other's files, which ``doctor`` reports."""
+    return installed(*BUILDS)
 
 
 def _first_line(error: Exception) -> str:

@@ -7,6 +7,7 @@ The head lies in the middle with its axis horizontal, as the crops of McCallum e
 from __future__ import annotations
 
 from functools import cache
+from hashlib import blake2b
 from itertools import pairwise
 
 import cv2
@@ -25,13 +26,31 @@ FILTER_PX = 25
 LEAST_ENERGY = 0.01
 """Below the noise of an 8-bit camera; keeps the logarithm of an empty part finite."""
 
+REMEMBERED = 10_000
+"""Planes whose descriptors are kept, 5 KB each."""
+_remembered: dict[bytes, tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]] = {}
+
 
 def describe(brightfield: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Describe patches [N, P, H, W], counts, each by itself: the head [N, D] and its texture [N, E], finite."""
-    planes = [[np.asarray(plane, dtype=np.float32) for plane in patch] for patch in brightfield]
-    heads = [[_head(transmission(plane, SHAPE_SIDE)) for plane in patch] for patch in planes]
-    textures = [[_texture(transmission(plane, TEXTURE_SIDE, TEXTURE_KEPT)) for plane in patch] for patch in planes]
+    found = [
+        [_describe_plane(np.ascontiguousarray(plane, dtype=np.float32)) for plane in patch] for patch in brightfield
+    ]
+    heads = [[head for head, _ in planes] for planes in found]
+    textures = [[texture for _, texture in planes] for planes in found]
     return _table(heads), _table(textures)
+
+
+def _describe_plane(plane: Image) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Describe one plane; what was described lately is remembered: holding out donors in turn asks for all again."""
+    key = blake2b(plane.tobytes() + repr(plane.shape).encode(), digest_size=16).digest()
+    described = _remembered.get(key)
+    if described is None:
+        if len(_remembered) >= REMEMBERED:
+            _remembered.clear()
+        described = _head(transmission(plane, SHAPE_SIDE)), _texture(transmission(plane, TEXTURE_SIDE, TEXTURE_KEPT))
+        _remembered[key] = described
+    return described
 
 
 def _table(found: list[list[npt.NDArray[np.float64]]]) -> npt.NDArray[np.float64]:

@@ -12,16 +12,17 @@ from vsframework import Component, Params
 class HeadDescriptorsParams(Params):
     """How alike two cells must look to say something about each other, and how much is believed."""
 
-    width: float = Field(
+    reach: float = Field(
         1.0,
         gt=0,
         le=100,
-        description="Of the Gaussian kernel, as a share of the typical distance between two cells.",
+        description="Width of the Gaussian kernel, as a share of the typical distance between two cells.",
     )
     ridges: tuple[float, ...] = Field(
-        (0.03, 0.1, 0.3, 1.0, 3.0),
+        (0.1, 0.3, 1.0, 3.0, 10.0),
         min_length=1,
-        description="Strengths of the shrinkage to choose from, by leaving out each training donor in turn.",
+        description="Strengths of the shrinkage; predictions are averaged over them, because a handful of donors "
+        "cannot tell which is best.",
     )
 
 

@@ -16,12 +16,10 @@ from vsframework.errors import VsfError
 
 FAR = 4.0
 """Standard deviations at which a descriptor is cut off: an overlapped head must not be unlike everything."""
-FOLDS = 5
-"""Of the choice of the ridge where all cells are of one donor."""
 
 
 class HeadDescriptors:
-    """Fits the regression. Nothing is drawn, but folds where all cells are of one donor."""
+    """Fits the regression; nothing is drawn, so the seed has no influence."""
 
     def __init__(self, params: HeadDescriptorsParams) -> None:
         self.params = params
@@ -33,7 +31,7 @@ class HeadDescriptors:
         donors: Sequence[str],
         seed: int,
     ) -> FittedHeadDescriptors:
-        """Learn `values` [N] from `brightfield` [N, P, H, W]; the ridge is chosen on the training donors alone.
+        """Learn `values` [N] from `brightfield` [N, P, H, W].
 
         Raises
         ------
@@ -42,26 +40,11 @@ class HeadDescriptors:
         """
         if len(values) < 2:
             raise VsfError(f"head-descriptors cannot learn from {len(values)} cells; it needs 2 or more")
-        kinds = [_Scaled.of(found, self.params.width) for found in describe(brightfield)]
+        kinds = [_Scaled.of(found, self.params.reach) for found in describe(brightfield)]
         kernel = _mean([kind.kernel(kind.cells) for kind in kinds])
         wanted, scale = deviations(values, donors)
-        ridge = self._choose(kernel, wanted, _folds(donors, seed))
-        return FittedHeadDescriptors(kinds, _solve(kernel, wanted, ridge), scale)
-
-    def _choose(self, kernel: Floats, wanted: Floats, folds: npt.NDArray[np.intp]) -> float:
-        """Choose the ridge with the smallest absolute error on the fold left out, each fold counting the same."""
-        if len(self.params.ridges) == 1 or folds.max() == 0:
-            return self.params.ridges[len(self.params.ridges) // 2]
-
-        def error(ridge: float) -> float:
-            errors = []
-            for fold in range(folds.max() + 1):
-                seen, left = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-                weights = _solve(kernel[np.ix_(seen, seen)], wanted[seen], ridge)
-                errors.append(np.abs(kernel[np.ix_(left, seen)] @ weights - wanted[left]).mean())
-            return float(np.mean(errors))
-
-        return min(self.params.ridges, key=error)
+        weights = _mean([_solve(kernel, wanted, ridge) for ridge in self.params.ridges])
+        return FittedHeadDescriptors(kinds, weights, scale)
 
 
 class FittedHeadDescriptors:
@@ -88,13 +71,13 @@ class _Scaled:
     cells: Floats
     offset: Floats
     unit: Floats
-    width: float
+    reach: float
 
     @classmethod
-    def of(cls, found: Floats, width: float) -> _Scaled:
+    def of(cls, found: Floats, reach: float) -> _Scaled:
         offset, spread = found.mean(axis=0), found.std(axis=0)
         unit = np.where(spread > 0, spread, 1.0)
-        return cls(_standardised(found, offset, unit), offset, unit, width)
+        return cls(_standardised(found, offset, unit), offset, unit, reach)
 
     def scaled(self, found: Floats) -> Floats:
         """Bring `found` [M, D] to the scale of the training cells."""
@@ -103,7 +86,7 @@ class _Scaled:
     def kernel(self, scaled: Floats) -> Floats:
         """How alike `scaled` [M, D] and the training cells look: [M, N], 0 to 1."""
         squares = (scaled**2).sum(axis=1)[:, None] + (self.cells**2).sum(axis=1) - 2 * scaled @ self.cells.T
-        alike: Floats = np.exp(-np.maximum(squares, 0) / (2 * self.width**2))
+        alike: Floats = np.exp(-np.maximum(squares, 0) / (2 * self.reach**2))
         return alike
 
 
@@ -118,14 +101,6 @@ def _solve(kernel: Floats, wanted: Floats, ridge: float) -> Floats:
     return solved
 
 
-def _mean(kernels: Sequence[Floats]) -> Floats:
-    averaged: Floats = np.mean(kernels, axis=0)
+def _mean(arrays: Sequence[Floats]) -> Floats:
+    averaged: Floats = np.mean(arrays, axis=0)
     return averaged
-
-
-def _folds(donors: Sequence[str], seed: int) -> npt.NDArray[np.intp]:
-    """Number the donors [N]; of one donor, draw folds."""
-    folds: npt.NDArray[np.intp] = np.unique(np.asarray(donors, dtype=str), return_inverse=True)[1]
-    if folds.max() == 0:
-        folds = np.random.default_rng(seed).permutation(len(folds)) % min(FOLDS, len(folds))
-    return folds

@@ -39,8 +39,8 @@ def transmission(patch: Image, side: int, kept: float = 1.0) -> Image:
     top, left = round(height * (1 - kept) / 2), round(width * (1 - kept) / 2)
     part = relative[top : height - top, left : width - left]
     shrinks = part.shape[0] >= side and part.shape[1] >= side
-    sized: Image = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
-    return sized
+    sized = cv2.resize(part, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return sized.astype(np.float32, copy=False)
 
 
 def _background(patch: Image, black: npt.NDArray[np.bool_]) -> float:

@@ -1,0 +1,5 @@
+"""``python -m vsf_edge`` is the command ``vsf-edge``."""
+
+from vsf_edge.cli import main
+
+main()
