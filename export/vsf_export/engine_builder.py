@@ -57,7 +57,7 @@ def build_plan(trt: Any, content: bytes, options: BuildOptions) -> Plan:
     """
     if not strongly_typed(trt) and version_of(trt)[:2] < OLDEST:
         raise VsfError(f"TensorRT {trt.__version__} is too old: 8.6 or newer is needed")
-    logger = make_logger(trt, options.tell)
+    logger = make_logger(trt)
     try:
         builder = trt.Builder(logger)
     except TypeError as error:  # the factory gave no builder: no usable card, or a library of another version
@@ -95,7 +95,7 @@ def convolution_types(trt: Any, network: Any) -> dict[str, int]:
     return counts
 
 
-def make_logger(trt: Any, tell: Callable[[str], None]) -> Any:
+def make_logger(trt: Any) -> Any:
     """Give a logger that keeps the errors for the sentence that the user reads."""
 
     class Logger(trt.ILogger):  # type: ignore[misc]
@@ -196,5 +196,5 @@ def _profile(builder: Any, options: BuildOptions) -> Any:
 
 
 def _words(text: str) -> str:
-    """Give the builder's `text` on one line, without the place in NVIDIA's sources."""
+    """Give the builder's `text` on one line, cut where it is long."""
     return " ".join(str(text).split())[:300]

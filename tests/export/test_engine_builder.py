@@ -51,7 +51,9 @@ surface |= {name: dict.fromkeys(getattr(trt, name).__members__) for name in enum
 from vsf_export.engine_builder import BuildOptions, build_plan, make_logger, make_monitor
 from vsf_export.tracing import Limits
 told = []
-make_logger(trt, told.append).log(trt.ILogger.Severity.ERROR, "no card")
+logger = make_logger(trt)
+logger.log(trt.ILogger.Severity.ERROR, "no card")
+assert logger.words() == " (no card)"
 monitor = make_monitor(trt, told.append)
 monitor.phase_start("Building", None, 40)
 assert monitor.step_complete("Building", 20)

@@ -26,7 +26,9 @@ class TritonParams(GraphParams):
 
 
 class BioImageParams(GraphParams):
-    """What the package says of itself; its readers hand over float32."""
+    """What the package says of itself; it holds float32, and its readers hand over float32."""
+
+    precisions: tuple[Literal["fp32"], ...] = Field(("fp32",), description="A package has one set of weights.")
 
     input: Literal["auto", "float32", "uint8", "uint16"] = Field(
         "float32", description="Brightfield counts as they enter; readers of such packages hand over float32."

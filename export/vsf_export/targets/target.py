@@ -73,13 +73,20 @@ def whole_folder(out: Path) -> Iterator[Path]:
         raise VsfError(f"{out} is there and is not an earlier export: name another folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    old = temporary.with_name(f"{temporary.name}-old")
     try:
         yield temporary
         (temporary / MARK).write_text("Written by vsf export; replaced as a whole by the next one.\n", encoding="utf-8")
         temporary.chmod(0o755)
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.rename(out)
+        if out.exists():  # a folder cannot be replaced in one step; the old one is moved aside, so that it is whole
+            out.rename(old)
+        try:
+            temporary.rename(out)
+        except OSError:
+            if old.exists():
+                old.rename(out)
+            raise
+        shutil.rmtree(old, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
