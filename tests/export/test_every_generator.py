@@ -29,7 +29,7 @@ from vsframework.plugins import registry
 PIX2PIX = {"depth": 3, "width": 4, "discriminator_halvings": 2}
 CASES: dict[str, tuple[dict[str, Any], int, float, dict[str, Any]]] = {
     # parameters, planes, full scale of the camera, border of the graph
-    "pix2pix": (PIX2PIX, 1, 4095.0, {"max_side": 64, "output": "uint16"}),
+    "pix2pix": (PIX2PIX, 1, 4095.0, {"output": "uint16"}),
     "pix2pix++": (PIX2PIX, 1, 255.0, {}),
     "unet": ({"width": 4, "depth": 1}, 2, 255.0, {"output": "uint8"}),
     "fast": ({"width": 4, "depth": 3}, 1, 255.0, {"max_side": 128}),
@@ -46,10 +46,16 @@ def names() -> list[str]:
 
 @pytest.fixture(scope="module", params=names())
 def graphs(request: pytest.FixtureRequest) -> tuple[Graphs, StainingGraph]:
-    """The graphs of one generator in every precision, and the module that they were traced from."""
+    """The graphs of one small generator in every precision, and the module that they were traced from."""
     params, planes, full_scale, border = CASES[request.param]
-    architecture = registry().create("generator", request.param, params)
-    side = max(32, architecture.stride)
+    return build(request.param, params, planes, full_scale, border)
+
+
+def build(
+    name: str, params: dict[str, Any], planes: int, full_scale: float, border: dict[str, Any], side: int = 32
+) -> tuple[Graphs, StainingGraph]:
+    architecture = registry().create("generator", name, params)
+    side = max(side, architecture.stride)
     torch.manual_seed(0)
     network = architecture.networks(planes, 2, side).generator
     network(torch.randn(4, planes, side, side))  # running statistics that are not trivial
@@ -150,3 +156,14 @@ def test_the_real_parser_and_builder_of_tensorrt_for_rtx_take_it(
     plans = {path.stem: path for path in record.files if path.suffix == ".plan"}
     assert set(plans) == {f"model.{precision}" for precision in PRECISIONS}
     assert all(path.stat().st_size > 10_000 for path in plans.values())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pix2pix++", "unet", "fast"])
+def test_a_generator_of_full_size_keeps_its_dfi_in_half_precision(name: str) -> None:
+    made, _ = build(name, {}, 1, 255.0, {}, side=256)
+    for drifts in (made.parity["fp32"], made.parity["fp16"]):
+        for runtime, drift in drifts.items():
+            assert drift.values["dfi_max_abs"] <= 0.002, (name, runtime)
+    assert len(made.models["fp16"]) < 0.55 * len(made.models["fp32"])
+    assert len(made.models["int8"]) < 0.3 * len(made.models["fp32"])
