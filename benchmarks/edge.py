@@ -1,8 +1,9 @@
 """From a cold process to the first result: opening a bundle of the generator `fast`, its engine, and one patch.
 
-Each figure is that of a new process without torch: ``process`` from its start to its end, ``cpu`` the seconds of all its
-threads (which a busy machine hardly changes), the others inside it from the first line of Python. ``first use`` starts with an empty engine cache, so it builds and checks the engine and measures
-the runtimes against each other where there are several; ``from then on`` finds the engine.
+Each figure is that of a new process without torch: ``process`` from its start to its end, ``cpu`` the seconds of all
+its threads (which a busy machine hardly changes), the others inside it from the first line of Python. ``first use``
+starts with an empty engine cache, so it builds and checks the engine and measures the runtimes against each other where
+there are several; ``from then on`` finds the engine.
 
 Run ``python benchmarks/edge.py`` for a table, with ``--json PATH`` for a record.
 """
@@ -99,7 +100,7 @@ def measure(repeats: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="vsf-edge-bench-") as folder:
         path = Path(folder) / "fast.vsf"
         make_bundle(path)
-        names = [plugin.name for plugin in plugins().of("runtime")]
+        names = [plugin.name for plugin in plugins().of("runtime") if plugin.create().availability().usable]
         for runtime in ("auto", *names):
             firsts, laters = [], []
             for turn in range(repeats):

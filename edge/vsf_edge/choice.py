@@ -84,24 +84,20 @@ def choose(
     if precision not in (AUTOMATIC, *bundle.precisions):
         raise EdgeUsageError(f"{bundle.path} has no precision {precision!r}; it has {', '.join(bundle.precisions)}")
     name, _, device = runtime.partition(":")
-    if name != AUTOMATIC and device and precision != AUTOMATIC:
-        made: Runtime = plugins.find("runtime", name).create()
-        return _asked(bundle, name, made, Plan(device=device, precision=precision), root, rebuild, tell)
     runtimes: dict[str, Runtime] = {}
     problems: dict[str, str] = {}
+    key: dict[str, Any] = {"gpu": probe.cuda()}
     for plugin in plugins.of("runtime") if name == AUTOMATIC else [plugins.find("runtime", name)]:
         try:
-            runtimes[plugin.name] = plugin.create()
-        except EdgeError as error:
+            made: Runtime = plugin.create()
+            key[plugin.name] = {**made.identity(Plan(device=device or "cpu")), "origin": plugin.origin}
+            runtimes[plugin.name] = made
+        except Exception as error:  # a plugin: whatever it raises must not take the others down
             if name != AUTOMATIC:
                 raise
-            problems[plugin.name] = str(error)
+            problems[plugin.name] = brief(error)
     record = bundle_folder(bundle, root) / RECORD
     wish = f"{runtime} {precision}"
-    key = {
-        item: dict(made.identity(Plan(device=device or "cpu"))) | {"origin": plugins.find("runtime", item).origin}
-        for item, made in runtimes.items()
-    } | {"gpu": probe.cuda()}
     kept = None if rebuild else _read(record, wish, key)
     if kept and kept["runtime"] in runtimes:
         plan = Plan(device=kept["device"], precision=kept["precision"])
@@ -150,6 +146,8 @@ def _candidates(
             continue
         for usable in [device] if device else devices:
             precisions = _precisions(bundle, usable, devices[usable], precision)
+            if not precisions:
+                problems[f"{name}:{usable}"] = f"runs {', '.join(devices[usable])}, which is not what is asked for"
             found.extend((name, runtime, Plan(device=usable, precision=item)) for item in precisions)
     return found
 

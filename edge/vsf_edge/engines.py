@@ -152,7 +152,7 @@ def _build(bundle: Bundle, name: str, runtime: Runtime, plan: Plan, key: dict[st
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{stem}.building-", dir=folder.parent))
         runtime.build(bundle, plan, draft)
-        parity = measure(bundle, runtime.open(bundle, plan, draft))
+        parity = measure(bundle, runtime.open(bundle, plan, draft), plan.precision)
         if parity.problem:
             raise DriftError(
                 f"{bundle.path} with {name}:{plan.device} in {plan.precision} {parity.problem}: "

@@ -85,6 +85,8 @@ class Manifest:
         What the graph was made for; None where nothing limits it.
     pixel_size_um
         Side of a brightfield pixel of training in micrometres, where it is known.
+    drift_limit
+        The largest drift from torch that the exporter allowed, and that an engine built here may have.
     documents
         File per role, see `DOCUMENTS`.
     intended_use
@@ -110,6 +112,7 @@ class Manifest:
     max_height: int | None = None
     max_width: int | None = None
     pixel_size_um: float | None = None
+    drift_limit: float | None = None
     documents: Mapping[str, str] = field(default_factory=dict)
     intended_use: str = "not stated"
 
@@ -183,6 +186,7 @@ def _read(entries: Entries) -> Manifest:
         max_batch=entries.optional_count("input.max_batch"),
         max_height=entries.optional_count("input.max_height"),
         max_width=entries.optional_count("input.max_width"),
+        drift_limit=entries.optional_positive("parity_limit"),
         pixel_size_um=entries.optional_positive("input.pixel_size_um"),
         documents=_listed(entries, "documents", files, minimum=0),
         intended_use=entries.text("intended_use") if entries.has("intended_use") else "not stated",

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vsf_edge.runtimes.tensorrt_building import OLDEST, network_flags, strongly_typed, version_of
+from vsf_edge.errors import EdgeError
+from vsf_edge.runtimes.tensorrt_building import parse_network, strongly_typed
 from vsf_export.staining_graph import INPUT
 from vsf_export.tracing import Limits
 from vsframework import VsfError
@@ -55,21 +56,11 @@ def build_plan(trt: Any, content: bytes, options: BuildOptions) -> Plan:
         Too old a version, a graph that the parser refuses, an option that this version lacks, or a failed build; with
         the builder's own words.
     """
-    if not strongly_typed(trt) and version_of(trt)[:2] < OLDEST:
-        raise VsfError(f"TensorRT {trt.__version__} is too old: 8.6 or newer is needed")
-    logger = make_logger(trt)
+    logger = make_logger(trt, options.tell)
     try:
-        builder = trt.Builder(logger)
-    except TypeError as error:  # the factory gave no builder: no usable card, or a library of another version
-        raise VsfError(
-            f"TensorRT {trt.__version__} gives no builder on this machine{logger.words()}: its library and the driver "
-            "must fit together, see 'vsf-edge doctor'"
-        ) from error
-    network = builder.create_network(network_flags(trt))
-    parser = trt.OnnxParser(network, logger)
-    if not parser.parse(content):
-        problems = "; ".join(_words(parser.get_error(index).desc()) for index in range(min(parser.num_errors, 3)))
-        raise VsfError(f"TensorRT {trt.__version__} does not take the graph ({problems or logger.words()})")
+        builder, _parser, network = parse_network(trt, content, logger)
+    except EdgeError as error:
+        raise VsfError(str(error)) from error
     config = _configure(trt, builder, options, logger)
     cache = _timing_cache(config, options.timing_cache)
     config.add_optimization_profile(_profile(builder, options))

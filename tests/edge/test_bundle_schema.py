@@ -40,6 +40,7 @@ FULL: dict[str, Any] = {
         "pixel_size_um": 0.1,
     },
     "output": {"name": "stains", "dtype": "uint16"},
+    "parity_limit": 0.002,
     "stains": [{"name": "dsDNA", "full_scale": 1}],
     "quantities": [{"name": "dfi", "unit": "1", "description": "Fragmentation.", "output": "dfi"}],
     "files": {name: {"size": 1, "sha256": "0" * 64} for name in ("m", "LICENSE")},

@@ -148,6 +148,31 @@ def test_nothing_that_works_is_told_with_what_was_tried(pick: Callable[..., Choi
         pick(plugins())
 
 
+def test_a_lower_precision_that_drifts_is_not_built_again_each_time(pick: Callable[..., Choice]) -> None:
+    found = plugins(drifting=Drifting)
+    reason = pick(found, "drifting:cuda", "int8").reason
+    Fake.opened.clear()
+    assert pick(found, "drifting:cuda", "int8").reason == reason
+    assert Fake.opened == ["Drifting:cuda fp32"]
+
+
+def test_a_runtime_that_raises_anything_does_not_stop_the_others(
+    pick: Callable[..., Choice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Any, plan: Plan) -> Mapping[str, str]:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(Slow, "identity", broken)
+    choice = pick(plugins(slow=Slow, fast=Fast))
+    assert choice.engine.runtime == "fast"
+    assert "no such thing" in choice.rejected["slow"]
+
+
+def test_a_precision_that_no_device_runs_is_told(pick: Callable[..., Choice]) -> None:
+    with pytest.raises(EdgeError, match=r"fast:cpu: runs fp32, int8, which is not what is asked for"):
+        pick(plugins(fast=Fast), "fast", "fp16")
+
+
 def test_wrong_wishes_are_wrong_use(pick: Callable[..., Choice]) -> None:
     found = plugins(fast=Fast)
     with pytest.raises(EdgeUsageError, match="did you mean 'fast'"):

@@ -72,6 +72,23 @@ def test_stains_are_watched_too_because_a_ratio_hides_a_common_factor() -> None:
     assert "the stains by 0.0025" in parity.problem
 
 
+def test_a_lower_precision_is_held_to_the_value_of_interest_alone() -> None:
+    moved = outputs(dfi=0.201, total=4.9e5)
+    moved["stains"] = moved["stains"] + 1
+    assert "the stains" in compare(moved, outputs(), MANIFEST).problem
+    assert compare(moved, outputs(), MANIFEST, "int8").problem == ""
+    moved["dfi"] = moved["dfi"] + np.float32(0.002)
+    assert compare(moved, outputs(), MANIFEST, "int8").problem.startswith("drifts from torch (dfi by 0.003")
+    assert compare(moved, outputs(), replace(MANIFEST, drift_limit=0.005), "int8").problem == ""
+
+
+def test_rounding_to_whole_counts_is_no_drift() -> None:
+    whole = outputs()
+    whole["stains"] = whole["stains"] + np.float32(0.5)
+    assert "the stains" in compare(whole, outputs(), MANIFEST).problem
+    assert compare(whole, outputs(), replace(MANIFEST, stains_dtype="uint8")).problem == ""
+
+
 def test_a_wrong_shape_is_told() -> None:
     with pytest.raises(EdgeError, match="shape"):
         compare(outputs(), {**outputs(), "dfi": np.zeros(2, np.float32)}, replace(MANIFEST, quantities=()))

@@ -139,7 +139,7 @@ def double(cuda: Cuda, log: list[tuple[Any, ...]], **changes: Any) -> Any:
         ILogger=Logger,
         Builder=lambda logger: builder,
         OnnxParser=lambda network, logger: parser,
-        NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
+        NetworkDefinitionCreationFlag=SimpleNamespace(**({"STRONGLY_TYPED": 1} if changes.get("typed", True) else {})),
         MemoryPoolType=SimpleNamespace(WORKSPACE="workspace"),
         BuilderFlag=SimpleNamespace(TF32="tf32"),
         TensorIOMode=mode,
@@ -228,7 +228,7 @@ def test_failures_are_said_in_one_sentence(
     with_card(parse=lambda content: False)
     with pytest.raises(EdgeError, match="does not take the graph \\(no importer for Foo\\)"):
         TensorRt().build(bundle, PLAN, tmp_path)
-    with_card(version="8.5.3")
+    with_card(version="8.5.3", typed=False)
     with pytest.raises(EdgeError, match=r"8\.5\.3 is too old"):
         TensorRt().build(bundle, PLAN, tmp_path)
 

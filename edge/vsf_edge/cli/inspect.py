@@ -42,7 +42,7 @@ def command(
             plan = Plan(device=device or "cpu", precision=precision)
             session = plugins().find("runtime", name).create().open(bundle, plan)
             used = {"runtime": name, "device": plan.device, "precision": precision}
-            document["check"] = {**used, **check_parity(bundle, session).record()}
+            document["check"] = {**used, **check_parity(bundle, session, precision).record()}
         if as_json:
             click.echo(json.dumps(document, indent=2, sort_keys=True))
             return

@@ -49,17 +49,20 @@ def make_logger(trt: Any) -> Any:
     return Logger()
 
 
-def build_plan(trt: Any, content: bytes, precision: str, manifest: Manifest) -> bytes:
-    """Parse the ONNX graph `content` of a bundle and build it with the module `trt`.
+def parse_network(trt: Any, content: bytes, logger: Any) -> tuple[Any, Any, Any]:
+    """Parse the ONNX graph `content` with the module `trt`.
+
+    Returns
+    -------
+    Builder, parser and network; the parser owns the weights, so it must live until the network is built.
 
     Raises
     ------
     EdgeError
-        Too old a version, no usable card, a graph that the parser refuses, or a failed build; in the builder's words.
+        Too old a version, no usable card, or a graph that the parser refuses; in TensorRT's own words.
     """
-    if version_of(trt)[:2] < OLDEST:
+    if not strongly_typed(trt) and version_of(trt)[:2] < OLDEST:  # TensorRT for RTX counts from 1 and is typed
         raise EdgeError(f"TensorRT {trt.__version__} is too old: 8.6 or newer is needed")
-    logger = make_logger(trt)
     try:
         builder = trt.Builder(logger)
     except TypeError as error:  # the factory gave no builder: no usable card, or a library of another version
@@ -70,8 +73,22 @@ def build_plan(trt: Any, content: bytes, precision: str, manifest: Manifest) -> 
     network = builder.create_network(network_flags(trt))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(content):
-        problems = "; ".join(brief(Exception(parser.get_error(i).desc())) for i in range(min(parser.num_errors, 3)))
+        errors = (parser.get_error(index).desc() for index in range(min(parser.num_errors, 3)))
+        problems = "; ".join(brief(Exception(error), 300) for error in errors)
         raise EdgeError(f"TensorRT {trt.__version__} does not take the graph ({problems or logger.words()})")
+    return builder, parser, network
+
+
+def build_plan(trt: Any, content: bytes, precision: str, manifest: Manifest) -> bytes:
+    """Parse the ONNX graph `content` of a bundle and build it with the module `trt`.
+
+    Raises
+    ------
+    EdgeError
+        As of `parse_network`, or a failed build.
+    """
+    logger = make_logger(trt)
+    builder, _parser, network = parse_network(trt, content, logger)
     config = builder.create_builder_config()
     config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, WORKSPACE_MIB << 20)
     if hasattr(trt.BuilderFlag, "TF32"):
