@@ -3,7 +3,7 @@
 ONNX Runtime's static quantisation, in the one form that NVIDIA's parser takes: symmetric (every zero point 0), int8 for
 activations and weights, one scale per filter, biases left in float32. Normalisation, norms, the quantifier and the
 first and the last convolution of a generator stay in float32: those two carry the counts in and out, cost little, and
-hold most of the error. Measured on a trained `fast` (benchmarks/results/export.json): a range from the smallest to the
+hold most of the error. Measured on a trained `fast` (docs/export.md): a range from the smallest to the
 largest value drifts less than one that cuts outliers off, since a stain's brightest pixels are such outliers.
 """
 

@@ -1,6 +1,6 @@
 """Every built-in generator, in every precision: operators that all runtimes take, and torch's numbers in two of them.
 
-Small networks with random weights; what trained ones drift stands in benchmarks/results/export.json. NVIDIA's own
+Small networks with random weights; what trained ones drift stands in docs/export.md. NVIDIA's own
 parser and builder of TensorRT for RTX take every graph too, without a card (marker ``trt_rtx``).
 """
 
