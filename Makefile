@@ -7,13 +7,18 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PACKAGES := -e '.[dev]' -e ./plugins -e ./export -e ./edge
 
-.PHONY: help setup demo test test-all lint bench docs clean
+# NVIDIA's own parser, builder and bindings, so that the export is tested against them without a card (300 MB).
+NVIDIA := onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0 tensorrt_rtx_cu13_bindings==1.7.1.116 \
+	tensorrt_cu13_bindings==11.4.0.106 cuda-bindings==13.5.0 cuda-pathfinder==1.9.1
+
+.PHONY: help setup nvidia demo test test-all lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo      simulate six donors, train small, write a report (minutes)"
 	@echo "make test      lint and test everything that is fast (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
+	@echo "make nvidia    add NVIDIA's wheels, so that the tests marked trt_rtx run too (no card needed)"
 	@echo "make bench     measure; results go to benchmarks/results"
 	@echo "make docs      write the reference pages from the code"
 	@echo "make lint      ruff, mypy --strict, import-linter"
@@ -25,6 +30,9 @@ $(READY): constraints.txt pyproject.toml plugins/pyproject.toml export/pyproject
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt $(PACKAGES)
 	@touch $(READY)
+
+nvidia: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(NVIDIA)
 
 demo: $(READY)
 	$(BIN)/vsf demo demo

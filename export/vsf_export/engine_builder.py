@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vsf_edge.errors import EdgeError
-from vsf_edge.runtimes.tensorrt_building import parse_network, strongly_typed
+from vsf_edge.runtimes.tensorrt_building import make_logger, parse_network, strongly_typed
 from vsf_export.staining_graph import INPUT
 from vsf_export.tracing import Limits
 from vsframework import VsfError
@@ -56,7 +56,7 @@ def build_plan(trt: Any, content: bytes, options: BuildOptions) -> Plan:
         Too old a version, a graph that the parser refuses, an option that this version lacks, or a failed build; with
         the builder's own words.
     """
-    logger = make_logger(trt, options.tell)
+    logger = make_logger(trt)
     try:
         builder, _parser, network = parse_network(trt, content, logger)
     except EdgeError as error:
@@ -84,24 +84,6 @@ def convolution_types(trt: Any, network: Any) -> dict[str, int]:
             name = str(layer.get_output(0).dtype).rpartition(".")[2]
             counts[name] = counts.get(name, 0) + 1
     return counts
-
-
-def make_logger(trt: Any) -> Any:
-    """Give a logger that keeps the errors for the sentence that the user reads."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.errors: list[str] = []
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.errors.append(_words(message))
-
-        def words(self) -> str:
-            return f" ({'; '.join(self.errors[:3])})" if self.errors else ""
-
-    return Logger()
 
 
 def make_monitor(trt: Any, tell: Callable[[str], None]) -> Any:

@@ -48,7 +48,8 @@ enums = ["MemoryPoolType", "ProfilingVerbosity", "LayerType", "NetworkDefinition
          "HardwareCompatibilityLevel"]
 surface = {name: members(getattr(trt, name)) for name in kinds}
 surface |= {name: dict.fromkeys(getattr(trt, name).__members__) for name in enums}
-from vsf_export.engine_builder import BuildOptions, build_plan, make_logger, make_monitor
+from vsf_edge.runtimes.tensorrt_building import make_logger
+from vsf_export.engine_builder import BuildOptions, build_plan, make_monitor
 from vsf_export.tracing import Limits
 told = []
 logger = make_logger(trt)
