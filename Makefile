@@ -8,8 +8,7 @@ READY := $(VENV)/.ready
 PACKAGES := -e '.[dev]' -e ./plugins -e ./export -e ./edge
 
 # NVIDIA's own parser, builder and bindings, so that the export is tested against them without a card (300 MB).
-NVIDIA := onnxruntime-ep-nv-tensorrt-rtx-cu13==0.5.0 tensorrt_rtx_cu13_bindings==1.7.1.116 \
-	tensorrt_cu13_bindings==11.4.0.106 cuda-bindings==13.5.0 cuda-pathfinder==1.9.1
+NVIDIA := onnxruntime-ep-nv-tensorrt-rtx-cu13 tensorrt_rtx_cu13_bindings tensorrt_cu13_bindings cuda-bindings cuda-pathfinder
 
 .PHONY: help setup nvidia demo test test-all lint bench docs clean
 .DEFAULT_GOAL := help
@@ -32,7 +31,7 @@ $(READY): constraints.txt pyproject.toml plugins/pyproject.toml export/pyproject
 	@touch $(READY)
 
 nvidia: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(NVIDIA)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(NVIDIA)
 
 demo: $(READY)
 	$(BIN)/vsf demo demo

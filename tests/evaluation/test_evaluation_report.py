@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from vsframework.cli.evaluate import command as evaluate_command
 from vsframework.cli.evaluate import describe
 from vsframework.cli.report import command as report_command
+from vsframework.config import SplitSection
 from vsframework.dataset.store import PatchDataset
 from vsframework.errors import UsageError, VsfError
 from vsframework.evaluation import Evaluation, evaluate
@@ -229,3 +230,13 @@ def test_an_unknown_folder_is_wrong_use(tmp_path: Path) -> None:
     done = CliRunner().invoke(evaluate_command, [str(tmp_path / "nothing")])
     assert isinstance(done.exception, UsageError)
     assert "there is no run" in str(done.exception)
+
+
+def test_a_donor_that_chose_the_weights_is_not_called_trained_on(run: Path, known_stainer: Make) -> None:
+    stainer = known_stainer(error=0.03)
+    split = SplitSection(test_donors=("D1",), validation_donors=("D2",))
+    stainer.experiment = stainer.experiment.model_copy(update={"split": split})
+    found = evaluate(PatchDataset.open(run / "dataset"), run, stainer)
+    assert [found.role(donor) for donor in ("D1", "D2", "D3")] == ["held out", "watched", "trained on"]
+    assert "or watched: they chose weights" in Page(write_report(run).read_text(encoding="utf-8")).text
+    assert "watched" in describe(found)

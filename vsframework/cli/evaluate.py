@@ -118,7 +118,7 @@ def _donor_lines(evaluation: Evaluation, quantity: QuantityResult) -> str:
         rows.append(
             [
                 row.donor,
-                "held out" if row.held_out else "trained on",
+                evaluation.role(row.donor),
                 str(found.cells),
                 number(found.mae, unit),
                 number(row.constant_mae, unit),

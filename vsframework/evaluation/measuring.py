@@ -143,7 +143,7 @@ def summarise(
         experiment=experiment.name,
         stains=stains,
         held_out=tuple(sorted(held_out)),
-        trained_on=tuple(donor for donor in dataset.donors if donor not in held_out),
+        trained_on=tuple(donor for donor in dataset.donors if donor not in {*held_out, *experiment.split.held_out}),
         simulated=bool(dataset.info.get("simulated", False)),
         dataset_hash=str(dataset.info.get("hash", "")),
         empty_true=int(unseen["true_empty"].sum()) if stains else 0,

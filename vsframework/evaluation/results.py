@@ -155,8 +155,8 @@ class Evaluation(_Result):
     `empty_true` and `empty_virtual` count cells of held-out donors whose stains hold no signal at all: whatever value
     the quantifier gives those says nothing about DNA. `stains` is empty where there are only measured values: then
     the direct regressor is what was evaluated. `regressor` names it, and is empty where there was none. `scheme` says
-    how donors were held out. `trust` is
-    None for a run without ``trust.json``.
+    how donors were held out. `trust` is None for a run without ``trust.json``. Donors that are neither `held_out` nor
+    `trained_on` chose weights (validation) or widths of intervals (calibration).
     """
 
     schema_version: Literal[1] = 1
@@ -181,6 +181,12 @@ class Evaluation(_Result):
     def method(self) -> Literal["virtual", "regressor"]:
         """What was evaluated: the prefix of its columns in ``cells.csv``."""
         return "virtual" if self.stains else "regressor"
+
+    def role(self, donor: str) -> str:
+        """Say what `donor` was to the model: only "held out" is a result."""
+        if donor in self.held_out:
+            return "held out"
+        return "trained on" if donor in self.trained_on else "watched"
 
     def write(self, run: Path, cells: pd.DataFrame) -> None:
         """Write the tables and then the summary, which tells that all is there, into the run's evaluation folder."""

@@ -15,6 +15,8 @@ from vsf_plugins.regressors.small_cnn import SmallCnnParams
 from vsframework.errors import VsfError
 from vsframework.progress import track
 
+DENSE = 64
+"""Units of the dense layer."""
 PATCHES_AT_ONCE = 64
 """Shrunk and predicted together; bounds memory and has no influence on the result."""
 
@@ -96,14 +98,18 @@ class FittedSmallCnn:
 
 
 def build_network(planes: int, params: SmallCnnParams) -> nn.Module:
-    """Build four convolutions, each followed by halving, the mean over the patch, and one line: [N, P, H, W] to [N]."""
+    """Build four convolutions, each followed by halving, and two dense layers: [N, P, size, size] to [N].
+
+    The dense layers see where in the patch something is: heads lie alike in every patch.
+    """
     widths = [planes, params.width, 2 * params.width, 4 * params.width, 4 * params.width]
     layers: list[nn.Module] = []
     for before, after in pairwise(widths):
         convolution = nn.Conv2d(before, after, 3, padding=1, bias=False)
         layers += [convolution, nn.BatchNorm2d(after), nn.ReLU(), nn.MaxPool2d(2)]
-    head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(params.dropout), nn.Linear(widths[-1], 1), nn.Flatten(0)]
-    return nn.Sequential(*layers, *head)
+    features = widths[-1] * (params.size // 16) ** 2
+    head = [nn.Flatten(), nn.Dropout(params.dropout), nn.Linear(features, DENSE), nn.ReLU()]
+    return nn.Sequential(*layers, *head, nn.Dropout(params.dropout), nn.Linear(DENSE, 1), nn.Flatten(0))
 
 
 def _shrunk(brightfield: npt.NDArray[np.float32], size: int) -> Iterator[Tensor]:

@@ -42,7 +42,7 @@ def scatter(cells: pd.DataFrame, result: QuantityResult, word: str = "virtual") 
         for number, constant in enumerate(constants):  # one per donor where each was held out in turn
             name = None if number else "constant"
             axes.axhline(constant, color=CONSTANT, linewidth=1.3, linestyle=(0, (5, 3)), label=name)
-        styles = ((~unseen, TRAINED_ON, 8, 0.45, "trained on"), (unseen, HELD_OUT, 15, 0.8, "held out"))
+        styles = ((~unseen, TRAINED_ON, 8, 0.45, "not held out"), (unseen, HELD_OUT, 15, 0.8, "held out"))
         for which, color, size, alpha, name in styles:
             axes.scatter(
                 true[which],

@@ -26,7 +26,7 @@ def donor_errors(result: QuantityResult) -> str:
             axes.scatter([row.constant_mae], [place], s=46, marker="D", color=CONSTANT, zorder=2)
         axes.scatter([], [], s=46, color=HELD_OUT, label="model, held out")
         if any(not row.held_out for row in rows):
-            axes.scatter([], [], s=46, color=TRAINED_ON, label="model, trained on")
+            axes.scatter([], [], s=46, color=TRAINED_ON, label="model, not held out")
         axes.scatter([], [], s=46, marker="D", color=CONSTANT, label="constant")
         axes.set_yticks(range(len(rows)), [row.donor for row in rows])
         axes.set(xlabel=f"mean absolute error of {with_unit(result.name, result.unit)}", ylim=(-0.6, len(rows) - 0.4))
