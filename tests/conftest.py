@@ -35,6 +35,7 @@ SMALL = (
     "training.epochs=2",
     "training.batch_size=4",
     "training.checkpoint_every=1",
+    "regressor.epochs=1",
 )
 """Overrides that make a run finish in seconds: it shows that the stages work, not that they learn."""
 
