@@ -32,6 +32,7 @@ from vsframework.atomic import write_text
 from vsframework.config import load_experiment
 from vsframework.dataset.store import PatchDataset
 from vsframework.evaluation import evaluate
+from vsframework.evaluation.wording import label
 from vsframework.inference import Stainer
 from vsframework.pipeline import Run
 from vsframework.simulation import SimulationOptions, simulate
@@ -244,14 +245,17 @@ def draw(record: dict[str, Any], path: Path) -> None:
     rows = record["result"]
     figure, axes = pyplot.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     constant = rows[0]["quantity"]["constant_mae"]
-    for axis, label in zip(axes, ("mean SSIM of the stains", f"MAE of the {rows[0]['quantity']['name']}"), strict=True):
+    for axis, name in zip(
+        axes, ("mean SSIM of the stains", f"MAE of the {label(rows[0]['quantity']['name'])}"), strict=True
+    ):
         for row in rows:
             value = float(np.mean(row["ssim"])) if axis is axes[0] else row["quantity"]["mae"]
             axis.plot(row["gflop"], value, "o", color="tab:orange" if row["teacher"] else "tab:blue")
-            axis.annotate(row["arm"], (row["gflop"], value), textcoords="offset points", xytext=(5, 4), fontsize=8)
+            beside = (5, -11 if row["teacher"] else 4)  # a student lies on a network of its own cost
+            axis.annotate(row["arm"], (row["gflop"], value), textcoords="offset points", xytext=beside, fontsize=8)
         axis.set_xscale("log")
         axis.set_xlabel("GFLOP per patch of 256 px, all stains")
-        axis.set_ylabel(label)
+        axis.set_ylabel(name)
         axis.margins(x=0.25, y=0.15)
     axes[1].axhline(constant, color="grey", linestyle="--", linewidth=1)
     axes[1].annotate("constant", (0.02, constant), xycoords=("axes fraction", "data"), fontsize=8, va="bottom")
