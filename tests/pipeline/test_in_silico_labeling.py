@@ -1,4 +1,4 @@
-"""examples/in-silico-labeling: its parts do not overlap, and on the real field it learns sooner than a plain U-Net."""
+"""examples/in-silico-labeling: its parts do not overlap, and on the real field it beats a plain U-Net."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from vsframework.config import load_experiment
 from vsframework.dataset.layouts import find_fields
@@ -18,9 +17,9 @@ from vsframework.inference import Stainer
 from vsframework.pipeline import Run
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "in-silico-labeling"
-PLAIN = {"DAPI": 0.433, "MAP2": 0.591, "NFH": 0.409}
-"""Pearson of a plain U-Net on the test part at the best of its first 40 steps, in as much time
-(benchmarks/results/in_silico_labeling.json)."""
+REPORTED = {"DAPI": 0.61, "MAP2": 0.76, "NFH": 0.56}
+"""Pearson of a plain U-Net on the test part, the best of its 400 steps in about twice the time; here its own run stayed
+below that but for DAPI (benchmarks/results/in_silico_labeling.json)."""
 
 
 def prepare(source: Path, out: Path, strip: int = 0) -> None:
@@ -51,23 +50,20 @@ def test_the_parts_are_apart_and_the_example_finds_them(tmp_path: Path, strip: i
 
 @pytest.mark.slow
 @pytest.mark.realdata
-def test_thirteen_planes_tell_three_stains_sooner_than_a_plain_unet_does(
+def test_thirteen_planes_tell_three_stains_better_than_was_reported_of_a_plain_unet(
     real_data: Path, tmp_path: Path, record_property: pytest.RecordProperty
 ) -> None:
-    """Three epochs of the example, about a minute of one thread, on columns that are never trained on."""
+    """The example as it stands, about three minutes of one thread, on columns that are never trained on."""
     prepare(real_data / "in_silico_labeling", tmp_path / "fields")
     (tmp_path / "experiment.toml").write_text((EXAMPLE / "experiment.toml").read_text())
-    run = Run(tmp_path / "experiment.toml", ("training.epochs=3", "training.accelerator=cpu"))
+    run = Run(tmp_path / "experiment.toml", ("training.accelerator=cpu",))
     run.go(until="train", tell=lambda line: None)
     data = run.experiment.data
     right = next(field for field in find_fields(data, tmp_path / "fields") if field.donor == "right")
     planes, _ = read_planes(data, right.brightfield)
-    stainer = Stainer.load(run.path)
-    images = torch.from_numpy(stainer.normalisation.brightfield_to_input(planes))[None]
-    with torch.inference_mode():
-        virtual = stainer.generators()[0](images)[0].numpy()
+    virtual = Stainer.load(run.path).stain(planes[None])[0]
     true = [read_image(path).pixels[0] for path in right.stains.values()]
     pairs = zip(data.stains, virtual, true, strict=True)
     found = {name: float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) for name, one, other in pairs}
     record_property("pearson", found)
-    assert all(found[stain] > PLAIN[stain] for stain in PLAIN), found
+    assert all(found[stain] > REPORTED[stain] for stain in REPORTED), found
