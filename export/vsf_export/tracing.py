@@ -14,6 +14,7 @@ import torch
 from torch.export import Dim
 
 from vsf_export.operators import problems
+from vsf_export.reductions import lower_reductions
 from vsf_export.staining_graph import INPUT, StainingGraph
 from vsframework import VsfError
 
@@ -80,6 +81,8 @@ def trace(graph: StainingGraph, limits: Limits, opset: int) -> bytes:
         raise VsfError("torch gave no ONNX program for these networks")
     model = program.model_proto
     _forget_sources(model)
+    if opset == 17 and any(item.domain in ("", "ai.onnx") and item.version == 18 for item in model.opset_import):
+        lower_reductions(model)
     model.ir_version = min(model.ir_version, IR_VERSION) if opset <= 17 else model.ir_version
     return checked(model, opset)
 
