@@ -33,14 +33,16 @@ def group_planes(images: Iterable[Path], data: DataSection) -> dict[Path, Source
         return {image: image for image in images}
     longest_first = sorted(data.brightfield_channels, key=len, reverse=True)
     expression = re.compile("(.*)(" + "|".join(map(re.escape, longest_first)) + ")(.*)")
-    alone: dict[Path, Source] = {}
+    sources: dict[Path, Source] = {}
     fields: dict[Path, dict[str, Path]] = {}
     for image in images:
         match = expression.fullmatch(image.stem)
         if match is None:
-            alone[image] = image
+            sources[image] = image
             continue
         before, channel, after = match.groups()
         name = f"{before.rstrip(' _-.')}{after}".strip(" _-.") or image.absolute().parent.name
-        fields.setdefault(image.with_name(name + image.suffix), {})[channel] = image
-    return {**alone, **fields}
+        field = image.with_name(name + image.suffix)
+        sources[field] = fields.setdefault(field, {})
+        fields[field][channel] = image
+    return sources
