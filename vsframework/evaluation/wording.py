@@ -98,7 +98,7 @@ def headline(evaluation: Evaluation, quantity: QuantityResult) -> str:
         )
     cells = f"{quantity.held_out_cells} cell{'' if quantity.held_out_cells == 1 else 's'}"
     constants = {row.constant for row in quantity.donors if row.held_out}
-    fixed = f"the training donors' median ({number(constants.pop(), quantity.unit)})"
+    fixed = f"the median of the donors that are not held out ({number(constants.pop(), quantity.unit)})"
     if constants:  # cross-validation: another one for every donor
         fixed = "the median of the donors trained on"
     verdict = f", so the model is {comparison(found.skill)}" if math.isfinite(found.skill) else ""
