@@ -146,8 +146,8 @@ class Detector(Protocol):
 class Source(Protocol):
     """Where frames come from.
 
-    Named by an entry point ``source.NAME``; built with what follows it in ``--source NAME:ADDRESS`` (empty where nothing
-    does) and with the keyword settings of ``-O key=value``::
+    Named by an entry point ``source.NAME``; built with what follows it in ``--source NAME:ADDRESS`` (empty where
+    nothing does) and with the keyword settings of ``-O key=value``::
 
         MySource("ADDRESS", exposure=10.0)
 
@@ -195,9 +195,9 @@ class Sink(Protocol):
     """Takes the results.
 
     Named by an entry point ``sink.NAME``; built with what follows it in ``--sink NAME:ADDRESS`` and keyword settings,
-    like a source. Each sink has a thread of its own, which calls `start`, then `take` and `notice`, then `stop`: a slow
-    sink holds up neither the loop nor the others. What it raises becomes a notice for the others; `take` is called again
-    with the next result, and `stop` in any case.
+    like a source. Each sink has a thread of its own, which calls `start`, then `take` and `notice`, then `stop`: a
+    slow sink holds up neither the loop nor the others. What it raises becomes a notice for the others; `take` is called
+    again with the next result, and `stop` in any case.
     """
 
     @property
