@@ -127,3 +127,42 @@ class Gate(Protocol):
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure every patch of `brightfield` [N, P, H, W], counts (`full_scale` is saturated): float64 [N, M]."""
+
+
+@dataclass(frozen=True)
+class Detection:
+    """The head of one cell in a frame; the same convention as a detection of vsframework.
+
+    Attributes
+    ----------
+    x, y
+        Centre of the head in pixels of the frame: x right, y down, the centre of the first pixel is 0.
+    angle
+        Direction from the tail to the tip of the head, in radians, from the x axis towards the y axis (clockwise as
+        seen on the screen), in (-pi, pi]. Turning the frame back by it lays the head horizontal, tip to the right.
+    length
+        Length of the head along that direction, in pixels.
+    score
+        Confidence, 0 to 1.
+    """
+
+    x: float
+    y: float
+    angle: float
+    length: float
+    score: float
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds the heads in a live frame.
+
+    Named by an entry point ``detector.NAME``; built once, with its own settings as keywords. `detect` is called in the
+    live loop once per frame, before anything is cut out or stained, so it should take a few milliseconds.
+    """
+
+    def detect(self, frame: npt.NDArray[np.generic]) -> Sequence[Detection]:
+        """Find heads in `frame` [H, W], brightfield uint8 or uint16 counts; best first, none in a blank frame.
+
+        `frame` is left as it is. The same frame gives the same heads.
+        """

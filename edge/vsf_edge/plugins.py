@@ -6,8 +6,9 @@ arguments::
     [project.entry-points.vsf_edge]
     "runtime.my-accelerator" = "my_package.runtime:MyRuntime"
 
-Kinds: ``runtime`` (:class:`vsf_edge.interfaces.Runtime`), and ``gate`` (:class:`vsf_edge.interfaces.Gate`), which is
-built with the parameters of the trust table. The built-in ones come the same way; there is no other list.
+Kinds: ``runtime`` (:class:`vsf_edge.interfaces.Runtime`), ``gate`` (:class:`vsf_edge.interfaces.Gate`), which is built
+with the parameters of the trust table, and ``detector`` (:class:`vsf_edge.interfaces.Detector`), which is built with
+settings of its own. The built-in ones come the same way; there is no other list.
 Only the standard library is used, so that the edge installs with four dependencies.
 """
 
@@ -21,11 +22,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.interfaces import Gate, Runtime
+from vsf_edge.interfaces import Detector, Gate, Runtime
 
 ENTRY_POINT_GROUP = "vsf_edge"
 
-KINDS: dict[str, type[Any]] = {"runtime": Runtime, "gate": Gate}
+KINDS: dict[str, type[Any]] = {"runtime": Runtime, "gate": Gate, "detector": Detector}
 """The kinds and the Protocol of each."""
 
 
