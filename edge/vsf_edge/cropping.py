@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vsf_edge.interfaces import Array, Detection
+from vsf_edge.frames import Detection
+from vsf_edge.interfaces import Array
 
 
 def crop(frame: npt.NDArray[np.generic], heads: Sequence[Detection], field_px: int, size: int) -> Array:

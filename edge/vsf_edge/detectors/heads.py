@@ -13,7 +13,7 @@ from vsf_edge.detectors.outlines import Floats, Outlines, find_outlines
 from vsf_edge.detectors.places import head_places
 from vsf_edge.detectors.tips import tip_evidence
 from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.interfaces import Detection
+from vsf_edge.frames import Detection
 
 SHORTEST, LONGEST = 0.68, 1.4
 """Lengths of heads, relative to the typical one."""
