@@ -144,7 +144,7 @@ def test_a_worker_of_a_cluster_is_killed_and_nobody_can_tell(
 
 
 def test_a_scheduler_that_is_not_there_is_one_sentence(study: Path) -> None:
-    with pytest.raises(UsageError, match="no Dask scheduler answers at tcp://127.0.0.1:9: start one"):
+    with pytest.raises(UsageError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9: start one"):
         build(study, Workers(scheduler="tcp://127.0.0.1:9"))
 
 
