@@ -50,8 +50,8 @@ def open_ome_zarr(path: Path) -> StoredPlanes:
     if not isinstance(scales, Sequence) or not scales or not isinstance(scales[0], Mapping):
         raise VsfError(f"{path} is a Zarr without OME's multiscales, so what its axes mean is not known: save OME-Zarr")
     scale = scales[0]
-    axes = [axis.get("name") if isinstance(axis, Mapping) else axis for axis in scale.get("axes", ())]
-    if not all(isinstance(axis, str) for axis in axes) or not _in_order("".join(axes)):
+    axes = [str(axis.get("name") if isinstance(axis, Mapping) else axis) for axis in scale.get("axes", ())]
+    if not all(len(axis) == 1 for axis in axes) or not _in_order("".join(axes)):
         raise VsfError(f"{path} has the axes {axes} where some of t, c, z, and y, x, in this order, are needed")
     array = _full_resolution(path, group, scale)
     if len(array.shape) != len(axes) or 0 in array.shape:
@@ -63,7 +63,7 @@ def open_ome_zarr(path: Path) -> StoredPlanes:
     bits = own.get("significant_bits")
 
     def read(t: int, c: int, z: int, rows: slice, columns: slice) -> npt.NDArray[np.generic]:
-        place = {"t": t, "c": c, "z": z, "y": rows, "x": columns}
+        place: dict[str, int | slice] = {"t": t, "c": c, "z": z, "y": rows, "x": columns}
         where = tuple(place[axis] for axis in axes)
         if complete:
             _refuse_missing(path, array, where)
@@ -221,8 +221,6 @@ def _refuse_missing(path: Path, array: Any, where: tuple[int | slice, ...]) -> N
         ranges.append(range(first // step, last // step + 1))
     folder = path / array.path
     for index in np.ndindex(*(len(indices) for indices in ranges)):
-        place = [indices[at] for indices, at in zip(ranges, index, strict=True)]
-        if not (folder / array.metadata.encode_chunk_key(tuple(place))).is_file():
-            raise VsfError(
-                f"{path} lacks the chunk {'.'.join(map(str, place))}: copy it again from where it was written"
-            )
+        key = tuple(indices[at] for indices, at in zip(ranges, index, strict=True))
+        if not (folder / array.metadata.encode_chunk_key(key)).is_file():
+            raise VsfError(f"{path} lacks the chunk {'.'.join(map(str, key))}: copy it again from where it was written")

@@ -73,7 +73,7 @@ class TiffPlanes:
 
     @property
     def _plane_bytes(self) -> int:
-        return self.height * self.width * self._dtype.itemsize
+        return self.height * self.width * int(self._dtype.itemsize)
 
     def _read_rows(self, path: Path, offset: int, rows: slice) -> npt.NDArray[np.generic]:
         # not mapped into memory: a file that shrinks meanwhile would end the process
