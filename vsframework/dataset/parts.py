@@ -114,14 +114,14 @@ def part_key(files: FieldFiles, root: Path, depends_on: Mapping[str, Any]) -> st
     """
     channels = {"brightfield": files.brightfield, "stains": files.stains, "crops": files.crops}
     inputs = {
-        kind: {name: [path.relative_to(root).as_posix(), *_state(path)] for name, path in paths.items()}
+        kind: {name: [path.relative_to(root).as_posix(), *file_state(path)] for name, path in paths.items()}
         for kind, paths in channels.items()
     }
     document = {"format": FORMAT, "field": [files.donor, files.name], "inputs": inputs, "all": depends_on}
     return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _state(path: Path) -> list[Any]:
+def file_state(path: Path) -> list[Any]:
     """Give size and time of change of a file, or of every file in a folder; nothing where it has gone."""
     try:
         inside = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
