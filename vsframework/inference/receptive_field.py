@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
+LEAST_THICKNESS = 32
+"""Pixels across the strip that a network is asked with: a kernel, or the reflection of a border, must fit in."""
+
 
 def halo_of(networks: Sequence[nn.Module], in_channels: int, stride: int, most: int) -> int | None:
     """Give how many pixels around a region, a multiple of `stride`, decide what `networks` make of it.
 
-    A block of `stride` x `stride` pixels in the middle of a strip is NaN. Every output that it has any influence on is
+    A block `stride` pixels wide in the middle of a strip is NaN. Every output that it has any influence on is
     NaN too, whatever the weights are: NaN times 0 is NaN. (Where a library convolves in blocks of pixels, a few outputs
     more are: the halo is never too small.) A layer that looks at the whole image, such as one that normalises by its
     statistics, makes all of it NaN.
@@ -31,14 +34,9 @@ def halo_of(networks: Sequence[nn.Module], in_channels: int, stride: int, most: 
     """
     if any(module.training for network in networks for module in network.modules()):
         return None
-    around = 1
-    while True:
-        reach = max(_reach(network, in_channels, stride, around) for network in networks)
-        if reach < around * stride:
-            return -(-reach // stride) * stride
-        if around * stride > most:
-            return None
-        around *= 2
+    around = -(-most // stride) + 1
+    reach = max(_reach(network, in_channels, stride, around) for network in networks)
+    return None if reach > most else -(-reach // stride) * stride
 
 
 @torch.inference_mode()
@@ -46,7 +44,8 @@ def _reach(network: nn.Module, in_channels: int, stride: int, around: int) -> in
     """Give how far outside of the block anything is NaN, with `around` blocks on each side of it, across and down."""
     device = next(network.parameters()).device
     start = around * stride
-    strip = torch.zeros(1, in_channels, stride, (2 * around + 1) * stride, device=device)
+    thickness = -(-LEAST_THICKNESS // stride) * stride
+    strip = torch.zeros(1, in_channels, thickness, (2 * around + 1) * stride, device=device)
     strip[..., start : start + stride] = torch.nan
     reach = 0
     for image, across in ((strip, -2), (strip.transpose(-1, -2).contiguous(), -1)):
