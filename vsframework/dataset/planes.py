@@ -9,7 +9,7 @@ import numpy as np
 
 from vsframework.config import DataSection
 from vsframework.errors import VsfError
-from vsframework.images import Image, Selection, read_image
+from vsframework.images import FieldChoice, Image, read_image
 from vsframework.interfaces import ImageArray
 
 
@@ -48,7 +48,7 @@ def read_planes(data: DataSection, files: Mapping[str, Path]) -> tuple[ImageArra
     if missing:
         lacking = f"for {_few(missing)}" if len(names) > 1 else "with its brightfield"
         raise VsfError(f"there is no file {lacking}")
-    images = [read_image(files[name], Selection(z="planes")) for name in names]
+    images = [read_image(files[name], FieldChoice(z="planes")) for name in names]
     for name, image in zip(names, images, strict=True):
         if len(image.pixels) != data.pages:
             raise VsfError(

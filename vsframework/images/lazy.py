@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from vsframework.errors import UsageError, VsfError
+from vsframework.images.choice import REFUSE, FieldChoice
 from vsframework.images.image import DTYPES, MAX_CHANNELS, MAX_SAMPLES, Image, dtype_bits
 from vsframework.images.opening import one_sentence, open_planes
-from vsframework.images.selection import REFUSE, Selection
 from vsframework.readers import StoredPlanes
 
 
-def open_field(path: str | os.PathLike[str], selection: Selection = REFUSE) -> LazyField:
+def open_field(path: str | os.PathLike[str], choice: FieldChoice = REFUSE) -> LazyField:
     """Open a field of any kind (docs/files.md), to be read region by region.
 
     Grey TIFFs, OME-Zarr and NumPy arrays are read where they are asked for; PNG, JPEG and TIFFs in colour are read
@@ -25,13 +25,13 @@ def open_field(path: str | os.PathLike[str], selection: Selection = REFUSE) -> L
 
     Parameters
     ----------
-    selection
+    choice
         What to take of z stacks, time series and files of several images.
 
     Raises
     ------
     VsfError
-        When the file is missing, damaged, of another kind, or holds more than `selection` says what to do with.
+        When the file is missing, damaged, of another kind, or holds more than `choice` says what to do with.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def open_field(path: str | os.PathLike[str], selection: Selection = REFUSE) -> L
     ((2, 40, 60), (2, 8, 10))
     """
     path = Path(path)
-    return LazyField(path, open_planes(path, selection.scene), selection)
+    return LazyField(path, open_planes(path, choice.scene), choice)
 
 
 class LazyField:
@@ -71,13 +71,13 @@ class LazyField:
 
     axes = "CYX"
 
-    def __init__(self, path: Path, planes: StoredPlanes, selection: Selection = REFUSE) -> None:
+    def __init__(self, path: Path, planes: StoredPlanes, choice: FieldChoice = REFUSE) -> None:
         self.path = path
         self._planes = planes
-        self._selection = selection
-        self._time = selection.time_point(path, planes.shape[0])
+        self._selection = choice
+        self._time = choice.time_point(path, planes.shape[0])
         count, depth = planes.shape[1:3]
-        self._z_is_channels = selection.check_z(path, count, depth)
+        self._z_is_channels = choice.check_z(path, count, depth)
         count = depth if self._z_is_channels else count
         if count > MAX_CHANNELS:
             raise VsfError(f"{path} holds {count} pages of one size, too many for channels: save one file per field")

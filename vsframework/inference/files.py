@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vsframework.dataset.planes import read_planes
 from vsframework.errors import VsfError
-from vsframework.images import Image, Selection, read_image, write_ome_tiff
+from vsframework.images import FieldChoice, Image, read_image, write_ome_tiff
 from vsframework.inference.stacks import Source
 from vsframework.inference.stainer import Stainer
 from vsframework.interfaces import Denoiser, Quantifier
@@ -129,7 +129,7 @@ def _read_brightfield(stainer: Stainer, source: Source) -> tuple[npt.NDArray[np.
     if stainer.in_channels == 1:
         image = read_image(source)
         return brightfield_plane(image, data.brightfield_channels[0])[None], [image]
-    image = read_image(source, Selection(z="planes"))
+    image = read_image(source, FieldChoice(z="planes"))
     if set(data.planes) <= set(image.channels):
         return np.stack([image.plane(name) for name in data.planes]), [image]
     if len(image.pixels) != stainer.in_channels:
