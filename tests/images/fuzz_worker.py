@@ -1,4 +1,4 @@
-"""Reads mutated files in a process of its own: ``fuzz_worker.py KIND SEED COUNT FOLDER``; its counts are printed as JSON.
+"""Reads mutated files in a process of its own: ``fuzz_worker.py KIND SEED COUNT FOLDER``; it prints JSON.
 
 The process may take 2 GB of address space, and 10 s for one file; it ends when it takes more. What it was doing is in
 the file ``at`` of its folder, so that a crash names the input that made it.

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import zarr
 from zarr.codecs import BloscCodec
 
-from vsframework.atomic import FULL
+from vsframework.atomic import FULL, full_disk
 from vsframework.errors import UsageError, VsfError
 from vsframework.images.image import DTYPES, Image
 from vsframework.images.ome_zarr import OWN_KEY, is_zarr
