@@ -22,11 +22,12 @@ from torch import nn
 
 from tests.inference.conftest import trained_run as trained_run
 from vsframework.images import Image, open_field, read_image, write_ome_tiff
+from vsframework.images.ome_zarr_writing import create_ome_zarr
 from vsframework.inference import Stainer, whole_fields
 from vsframework.inference import stainer as stainer_module
 from vsframework.inference.receptive_field import halo_of
 from vsframework.inference.resampling import axis_weights, resample
-from vsframework.inference.whole_fields import Frame, create_ome_zarr, stain_block
+from vsframework.inference.whole_fields import Frame, stain_block
 from vsframework.plugins import registry
 
 GREY_LEVEL = 1.0
@@ -41,19 +42,21 @@ def noise(height: int, width: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     return ((fine + coarse) / 2).astype(np.uint8)
 
 
-def write_zarr(path: Path, pixels: npt.NDArray[np.generic], chunk: int = 64) -> Path:
-    create_ome_zarr(path, {"BF": 255.0}, pixels.shape, 0.25, chunk)  # type: ignore[arg-type]
-    group = zarr.open_group(path, mode="r+")
-    del group["0"]
-    array = group.create_array(
-        "0",
-        shape=(1, *pixels.shape),
-        chunks=(1, chunk, chunk),
-        dtype=pixels.dtype,
-        dimension_names=("c", "y", "x"),
-        config={"write_empty_chunks": True},
+def new_zarr(path: Path, height: int, width: int, chunk: int) -> Any:
+    return create_ome_zarr(
+        path,
+        name=path.name,
+        shape=(1, height, width),
+        dtype="uint8",
+        channels=("BF",),
+        pixel_size_um=0.25,
+        bit_depth=8,
+        chunk=chunk,
     )
-    array[:] = pixels[None]
+
+
+def write_zarr(path: Path, pixels: npt.NDArray[np.generic], chunk: int = 64) -> Path:
+    new_zarr(path, *pixels.shape, chunk)[:] = pixels[None]
     return path
 
 
@@ -268,17 +271,7 @@ def peak_mib(run: Path, source: Path, out: Path, block: int) -> int:
 
 def sparse_zarr(path: Path, side: int, chunk: int) -> Path:
     """An image of the same grey everywhere but in its last chunk, in compressed chunks of a few bytes."""
-    group_path = write_zarr(path, np.zeros((8, 8), np.uint8), 8)
-    group = zarr.open_group(group_path, mode="r+")
-    del group["0"]
-    array = group.create_array(
-        "0",
-        shape=(1, side, side),
-        chunks=(1, chunk, chunk),
-        dtype="uint8",
-        dimension_names=("c", "y", "x"),
-        config={"write_empty_chunks": True},
-    )
+    array = new_zarr(path, side, side, chunk)
     for top in range(0, side, chunk):
         array[:, top : top + chunk] = 90
     array[:, -100:, -100:] = noise(100, 100)[None]

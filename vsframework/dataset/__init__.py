@@ -25,9 +25,13 @@ def input_files(experiment: Experiment, folder: Path) -> list[Path]:
 
         return [labels_path(experiment.data, root), *(path for _, path in find_crops(root))]
     from vsframework.dataset.layouts import find_fields
+    from vsframework.images import files_of
 
     fields = find_fields(experiment.data, root)
-    return sorted(path for field in fields for path in field.files)
+    found = {file for field in fields for path in field.files for file in files_of(path)}
+    if experiment.data.plate_table:
+        found.add(root / experiment.data.plate_table)
+    return sorted(found)
 
 
 def build(experiment: Experiment, folder: Path, out: Path, workers: Workers = HERE) -> PatchDataset:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from vsframework.config import DataSection, Experiment
-from vsframework.dataset.cells import LocatedCell, detect_cells, localise_crops, single_plane
+from vsframework.dataset.cells import LocatedCell, detect_cells, localise_crops
 from vsframework.dataset.geometry import Matrix, centre_and_angle, cut_all
 from vsframework.dataset.layouts import FieldFiles
-from vsframework.dataset.planes import middle_plane, read_planes
+from vsframework.dataset.planes import middle_plane, read_planes, read_stains
 from vsframework.dataset.store import Patch
 from vsframework.errors import VsfError
 from vsframework.fanout import explain
-from vsframework.images import read_image
+from vsframework.images import contents_hash
 from vsframework.interfaces import Denoised, Denoiser, Detector, ImageArray, Quantifier, Registrar, Registration
 from vsframework.plugins import registry
 
@@ -113,12 +112,9 @@ def _below(root: Path, reason: str) -> str:
 
 
 def _load(files: FieldFiles, data: DataSection, steps: Steps, root: Path) -> _LoadedField:
-    planes, plane_images = read_planes(data, files.brightfield)
-    missing = [stain for stain in data.stains if stain not in files.stains]
-    if missing:
-        raise VsfError(f"there is no file for {' and '.join(missing)}")
-    stain_images = [read_image(path) for path in files.stains.values()]
-    stains = [single_plane(image, path.name) for image, path in zip(stain_images, files.stains.values(), strict=True)]
+    planes, plane_images = read_planes(data, files.brightfield, files.within)
+    stain_images = read_stains(data, files)
+    stains = [image.plane() for image in stain_images]
     depths = {image.bit_depth for image in (*plane_images, *stain_images)}
     if len(depths) > 1:
         raise VsfError(f"its channels have different bit depths ({', '.join(map(str, sorted(depths)))})")
@@ -140,7 +136,7 @@ def _load(files: FieldFiles, data: DataSection, steps: Steps, root: Path) -> _Lo
         stains=stains,
         to_brightfield=to_brightfield,
         bit_depth=depths.pop(),
-        hashes={path.relative_to(root).as_posix(): _sha256(path) for path in files.files},
+        hashes={path.relative_to(root).as_posix(): contents_hash(path) for path in files.files},
     )
 
 
@@ -207,11 +203,6 @@ def _row(files: FieldFiles, cell: LocatedCell, loaded: _LoadedField) -> dict[str
         "stain_dx": float(aligned[0, 2]),
         "stain_dy": float(aligned[1, 2]),
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _shape(image: ImageArray) -> str:

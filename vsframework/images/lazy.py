@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from vsframework.errors import UsageError, VsfError
-from vsframework.images.image import DTYPES, MAX_CHANNELS, MAX_SAMPLES, Image, dtype_bits
+from vsframework.images.choice import REFUSE, FieldChoice
+from vsframework.images.image import DTYPES, MAX_CHANNELS, MAX_SAMPLES, Image, dtype_bits, find_channel
 from vsframework.images.opening import one_sentence, open_planes
-from vsframework.images.selection import REFUSE, Selection
+from vsframework.images.stored import refuse_oversize
 from vsframework.readers import StoredPlanes
 
 
-def open_field(path: str | os.PathLike[str], selection: Selection = REFUSE) -> LazyField:
+def open_field(path: str | os.PathLike[str], choice: FieldChoice = REFUSE) -> LazyField:
     """Open a field of any kind (docs/files.md), to be read region by region.
 
     Grey TIFFs, OME-Zarr and NumPy arrays are read where they are asked for; PNG, JPEG and TIFFs in colour are read
@@ -25,13 +26,13 @@ def open_field(path: str | os.PathLike[str], selection: Selection = REFUSE) -> L
 
     Parameters
     ----------
-    selection
+    choice
         What to take of z stacks, time series and files of several images.
 
     Raises
     ------
     VsfError
-        When the file is missing, damaged, of another kind, or holds more than `selection` says what to do with.
+        When the file is missing, damaged, of another kind, or holds more than `choice` says what to do with.
 
     Examples
     --------
@@ -45,7 +46,7 @@ def open_field(path: str | os.PathLike[str], selection: Selection = REFUSE) -> L
     ((2, 40, 60), (2, 8, 10))
     """
     path = Path(path)
-    return LazyField(path, open_planes(path, selection.scene), selection)
+    return LazyField(path, open_planes(path, choice.scene), choice)
 
 
 class LazyField:
@@ -71,13 +72,13 @@ class LazyField:
 
     axes = "CYX"
 
-    def __init__(self, path: Path, planes: StoredPlanes, selection: Selection = REFUSE) -> None:
+    def __init__(self, path: Path, planes: StoredPlanes, choice: FieldChoice = REFUSE) -> None:
         self.path = path
         self._planes = planes
-        self._selection = selection
-        self._time = selection.time_point(path, planes.shape[0])
+        self._selection = choice
+        self._time = choice.time_point(path, planes.shape[0])
         count, depth = planes.shape[1:3]
-        self._z_is_channels = selection.check_z(path, count, depth)
+        self._z_is_channels = choice.check_z(path, count, depth)
         count = depth if self._z_is_channels else count
         if count > MAX_CHANNELS:
             raise VsfError(f"{path} holds {count} pages of one size, too many for channels: save one file per field")
@@ -95,8 +96,10 @@ class LazyField:
     def __repr__(self) -> str:
         return f"LazyField({str(self.path)!r}, shape={self.shape}, dtype={self.dtype})"
 
-    def read(self, y0: int, y1: int, x0: int, x1: int) -> npt.NDArray[np.generic]:
+    def read(self, y0: int, y1: int, x0: int, x1: int, channel: str | None = None) -> npt.NDArray[np.generic]:
         """Read rows y0 to y1 and columns x0 to x1 (both without the end) of every channel: [C, y1 - y0, x1 - x0].
+
+        With `channel`, only the one of this name: [1, y1 - y0, x1 - x0].
 
         Raises
         ------
@@ -108,11 +111,12 @@ class LazyField:
         _, height, width = self.shape
         if not (0 <= y0 < y1 <= height and 0 <= x0 < x1 <= width):
             raise UsageError(f"{self.path} has {height} rows and {width} columns; it holds no [{y0}:{y1}, {x0}:{x1}]")
-        if self.shape[0] * (y1 - y0) * (x1 - x0) > MAX_SAMPLES:
+        wanted = range(self.shape[0]) if channel is None else (find_channel(self.path, self.channels, channel),)
+        if len(wanted) * (y1 - y0) * (x1 - x0) > MAX_SAMPLES:
             raise VsfError(f"{self.path} has more than {MAX_SAMPLES} samples in this region: read it in smaller parts")
         rows, columns = slice(y0, y1), slice(x0, x1)
         with one_sentence(self.path):
-            parts = [self._channel(index, rows, columns) for index in range(self.shape[0])]
+            parts = [self._channel(index, rows, columns) for index in wanted]
         pixels = np.stack(parts)
         if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
             raise VsfError(f"{self.path} holds NaN or infinite pixels; replace them where the image was computed")
@@ -160,27 +164,23 @@ class LazyField:
             best.append(int(np.argmax(sharpness)))
         return tuple(best)
 
-    def image(self) -> Image:
-        """Read the whole field.
+    def image(self, channel: str | None = None, columns: slice | None = None) -> Image:
+        """Read the whole field, or only the channel of this name, or only these columns of it.
 
         Raises
         ------
         VsfError
             When it is damaged, or too large to be held at once.
         """
-        if self.shape[0] * self.shape[1] * self.shape[2] > MAX_SAMPLES:
-            raise VsfError(
-                f"{self.path} declares {self.shape[0] * self.shape[1] * self.shape[2]} samples, more than the "
-                f"{MAX_SAMPLES} that are read at once: it is damaged, or has to be split into smaller fields"
-            )
-        pixels = self.read(0, self.shape[1], 0, self.shape[2])
+        channels = self.channels if channel is None else (channel,)
+        refuse_oversize(self.path, len(channels) * self.shape[1] * self.shape[2])
+        columns = columns or slice(0, self.shape[2])
+        pixels = self.read(0, self.shape[1], columns.start, columns.stop, channel)
         bits, width = self.bit_depth, dtype_bits(self.dtype)
         # a declared depth that the counts exceed is wrong (a camera's 12 bits kept after frames were summed)
         if bits < width and int(pixels.max()) >= 2**bits:
             bits = width
-        return Image(
-            pixels=pixels, channels=self.channels, pixel_size_um=self.pixel_size_um, bit_depth=bits, path=self.path
-        )
+        return Image(pixels=pixels, channels=channels, pixel_size_um=self.pixel_size_um, bit_depth=bits, path=self.path)
 
 
 def _usable_names(names: tuple[str, ...], count: int) -> tuple[str, ...]:

@@ -83,6 +83,11 @@ def open_ome_zarr(path: Path) -> StoredPlanes:
     )
 
 
+def is_plate(path: Path) -> bool:
+    """Say whether the OME-Zarr `path` is a plate."""
+    return "plate" in _group(path)[1]
+
+
 def plate_fields(path: Path) -> dict[str, list[Path]]:
     """Find the fields of an OME-Zarr plate: by well (``A/1``), its fields' folders in order.
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from vsframework.dataset.planes import read_planes
 from vsframework.errors import VsfError
-from vsframework.images import Image, Selection, read_image, write_ome_tiff
+from vsframework.images import FieldChoice, Image, read_image, write_ome_tiff
 from vsframework.inference.stacks import Source
 from vsframework.inference.stainer import Stainer
 from vsframework.interfaces import Denoiser, Quantifier
@@ -123,9 +123,9 @@ def read_brightfield(stainer: Stainer, source: Source) -> tuple[npt.NDArray[np.g
     return image.pixels[list(brightfield_channels(stainer, image.channels, source))], [image]
 
 
-def selection(stainer: Stainer) -> Selection:
+def selection(stainer: Stainer) -> FieldChoice:
     """Say what is read of a z stack: all planes where the run was trained on several."""
-    return Selection(z="refuse" if stainer.in_channels == 1 else "planes")
+    return FieldChoice(z="refuse" if stainer.in_channels == 1 else "planes")
 
 
 def check_depth(stainer: Stainer, bit_depth: int, path: Path | None) -> None:

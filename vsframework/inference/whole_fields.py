@@ -10,18 +10,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import zarr
-from zarr.codecs import BloscCodec
 
 from vsframework.atomic import write_text
 from vsframework.errors import VsfError
 from vsframework.images import LazyField
-from vsframework.images.writing import colour_of
+from vsframework.images.ome_zarr_writing import create_ome_zarr
 from vsframework.inference.resampling import axis_weights, resample
 from vsframework.inference.stainer import Stainer
 from vsframework.inference.tiles import Float32Array
@@ -98,8 +97,7 @@ class StainedField:
 
     def begin(self, frame: Frame, stainer: Stainer, depends_on: Any) -> None:
         """Make the empty result, unless one of the same field, weights and scale is there already, to go on with."""
-        stains = dict(zip(stainer.stains, stainer.normalisation.stain_full_scale, strict=True))
-        shape = [*stains, *frame.shape]
+        shape = [*stainer.stains, *frame.shape]
         document = [FORMAT, BLOCK, shape, frame.planes, frame.scale, depends_on]
         key = hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
         mark = self.folder / "key"
@@ -110,7 +108,17 @@ class StainedField:
             self.folder.mkdir(parents=True)
         except OSError as error:
             raise VsfError(f"{self.target} cannot be written: {error.strerror or error}") from error
-        create_ome_zarr(self.image, stains, frame.shape, frame.field.pixel_size_um, BLOCK)
+        create_ome_zarr(
+            self.image,
+            name=self.target.name,
+            shape=(len(stainer.stains), *frame.shape),
+            dtype="float32",
+            channels=stainer.stains,
+            pixel_size_um=frame.field.pixel_size_um,
+            bit_depth=32,
+            chunk=BLOCK,
+            brightest=stainer.normalisation.stain_full_scale,
+        )
         write_text(mark, key)
 
     def missing(self, rows: int) -> list[int]:
@@ -144,46 +152,3 @@ class StainedField:
 
     def _done(self, row: int) -> Path:
         return self.folder / "rows" / f"{row:06d}.json"
-
-
-def create_ome_zarr(
-    path: Path,
-    channels: Mapping[str, float],
-    shape: tuple[int, int],
-    pixel_size_um: float | None,
-    chunk: int,
-) -> None:
-    """Create an OME-Zarr 0.5 of zeros, float32 [C, Y, X], one resolution; every chunk that is written is stored.
-
-    `channels` says by their names which count is shown at full brightness.
-    """
-    names = tuple(channels)
-    shown: list[Any] = [
-        {
-            "label": name,
-            "color": "".join(f"{part:02X}" for part in colour_of(names, index)),
-            "window": {"start": 0, "end": brightest, "min": 0, "max": brightest},
-            "active": True,
-        }
-        for index, (name, brightest) in enumerate(channels.items())
-    ]
-    axes: list[Any] = [{"name": "c", "type": "channel"}]
-    unit = {"unit": "micrometer"} if pixel_size_um else {}
-    axes += [{"name": name, "type": "space", **unit} for name in ("y", "x")]
-    scale = [1.0, pixel_size_um or 1.0, pixel_size_um or 1.0]
-    level: Any = {"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}
-    group = zarr.open_group(path, mode="w", zarr_format=3)
-    group.attrs["ome"] = {
-        "version": "0.5",
-        "multiscales": [{"name": path.name, "axes": axes, "datasets": [level]}],
-        "omero": {"channels": shown},
-    }
-    group.create_array(
-        "0",
-        shape=(len(channels), *shape),
-        chunks=(1, min(chunk, shape[0]), min(chunk, shape[1])),
-        dtype="float32",
-        compressors=BloscCodec(cname="zstd", clevel=3, shuffle="shuffle"),
-        dimension_names=("c", "y", "x"),
-        config={"write_empty_chunks": True},  # a chunk that is missing is damage, not zeros
-    )

@@ -16,7 +16,7 @@ ZChoice: TypeAlias = Literal["refuse", "planes", "focus", "max", "mean"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Selection:
+class FieldChoice:
     """What is taken of a file that holds more than one field has.
 
     Attributes
@@ -92,5 +92,5 @@ class Selection:
         return (np.rint(total) if first.dtype.kind == "u" else total).astype(first.dtype)
 
 
-REFUSE = Selection()
+REFUSE = FieldChoice()
 """A file is one field, or an error."""
