@@ -11,6 +11,14 @@ from pathlib import Path
 
 from vsframework.errors import VsfError
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""What the system says when no more can be written: to the disk, by this user, to one file."""
+
+
+def full_disk(path: Path) -> VsfError:
+    """Give the error for a disk that filled while `path` was written."""
+    return VsfError(f"the disk is full while writing {path}; make room and run the same command again")
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -37,10 +45,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise VsfError(
-                f"the disk is full while writing {path}; make room and run the same command again"
-            ) from error
+        if error.errno in FULL:
+            raise full_disk(path) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)

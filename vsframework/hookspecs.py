@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         Gate,
         Generator,
         Quantifier,
+        Reader,
         Registrar,
         Regressor,
     )
@@ -91,6 +92,14 @@ def vsf_regressors() -> Sequence[Component[Regressor]]:  # type: ignore[empty-bo
 @hookspec
 def vsf_gates() -> Sequence[Component[Gate]]:  # type: ignore[empty-body]
     """Offer gates: they measure whether the image of a cell is good enough for a number to be given.
+
+    .. versionadded:: 0.1
+    """
+
+
+@hookspec
+def vsf_readers() -> Sequence[Component[Reader]]:  # type: ignore[empty-body]
+    """Offer readers: they open image files of kinds that the core does not know (movies, microscope vendors' own).
 
     .. versionadded:: 0.1
     """

@@ -17,6 +17,8 @@ import numpy.typing as npt
 
 from vsframework.gates import Gate as Gate
 from vsframework.gates import GateMeasure as GateMeasure
+from vsframework.readers import Reader as Reader
+from vsframework.readers import StoredPlanes as StoredPlanes
 
 if TYPE_CHECKING:
     from torch import nn

@@ -20,6 +20,7 @@ import vsframework
 from vsframework.atomic import write_text
 from vsframework.config import Experiment, Selection, SplitSection, load_experiment, write_experiment
 from vsframework.errors import UsageError, VsfError
+from vsframework.fanout import HERE, Workers
 from vsframework.plugins import registry
 
 if TYPE_CHECKING:
@@ -71,10 +72,13 @@ class Run:
         The experiment file; the folder ``output`` lies beside it.
     overrides
         ``section.key=value``, as on the command line.
+    workers
+        Who builds the dataset.
     """
 
-    def __init__(self, file: Path, overrides: tuple[str, ...] = ()) -> None:
+    def __init__(self, file: Path, overrides: tuple[str, ...] = (), workers: Workers = HERE) -> None:
         self.file = file
+        self.workers = workers
         self.experiment: Experiment = load_experiment(file, overrides)
         check_components(self.experiment)
         self.folder = file.parent
@@ -124,7 +128,7 @@ class Run:
             "dataset",
             "dataset/dataset.json",
             self._dataset_key,
-            lambda: dataset.build(self.experiment, self.folder, self.dataset_path),
+            lambda: dataset.build(self.experiment, self.folder, self.dataset_path, self.workers),
         )
         return [
             *([first] if self.builds_dataset else []),
@@ -208,6 +212,8 @@ class Run:
         tell
             Called with one line per stage.
         """
+        from vsframework import dataset
+
         self._prepare()
         for stage in self.stages:
             done = self._state().get("stages", {}).get(stage.name, {})
@@ -217,6 +223,8 @@ class Run:
             else:
                 start = time.monotonic()
                 self._forget(stage.name)
+                if force and stage.name == "dataset":
+                    dataset.forget_parts(self.dataset_path)
                 if force and stage.name == "train":
                     shutil.rmtree(self.path / "checkpoints", ignore_errors=True)
                 stage.act()

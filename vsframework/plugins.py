@@ -40,6 +40,7 @@ KINDS: dict[str, str] = {
     "quantifier": "vsf_quantifiers",
     "regressor": "vsf_regressors",
     "gate": "vsf_gates",
+    "reader": "vsf_readers",
     "export-target": "vsf_export_targets",
 }
 """The kinds of component and the hook that collects each."""

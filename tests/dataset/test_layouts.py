@@ -46,7 +46,11 @@ def test_field_names_may_hold_the_separator(tmp_path: Path) -> None:
     ("files", "data", "sentence"),
     [
         ((), {}, "the folder is empty"),
-        (("x/y_green.tif",), {}, "there are files like x/y_green.tif"),
+        (("x/y-green.tif",), {}, "there are files like x/y-green.tif"),
+        (("x/y_green.tif", "x/y_red.tif"), {}, "it would with the channels green, red: name them"),
+        (("x/y_bf.tif",), {"pattern": "{donor}/{field}_{channel}.tif"}, "with the channels bf"),
+        (("x/y_BF.tiff",), {}, r"it would with the ending \.tiff: end the pattern in \.\*"),
+        (("X/Y_BF.tif",), {"pattern": "x/{field}_{channel}.tif"}, "if capital and small letters were the same"),
         (("d/f_BF.tif",), {"crops": "{donor}/crops/{cell}.png"}, "leave it out to detect cells"),
         (("d/f_BF.tif", "d/crops/g_c.png"), {"crops": "{donor}/crops/{field}_{cell}.png"}, "finds no such field"),
         (("d/f_BF.tif",), {"pattern": "{doner}/{field}_{channel}.tif"}, r"there is no \{doner\}"),

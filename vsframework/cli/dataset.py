@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsframework.cli.options import echo_json, experiment_argument, json_option, override_option
+from vsframework.cli.options import echo_json, experiment_argument, json_option, override_option, workers_options
 
 if TYPE_CHECKING:
     from vsframework.dataset import PatchDataset
+    from vsframework.fanout import Workers
 
 
 @click.group(name="dataset")
@@ -22,13 +23,17 @@ def command() -> None:
 @experiment_argument
 @override_option
 @click.option("--force", is_flag=True, help="Build again even if it is up to date.")
+@workers_options
 @json_option
-def build(experiment: Path, overrides: tuple[str, ...], force: bool, as_json: bool) -> None:
-    """Build the dataset of an experiment into its run folder."""
+def build(experiment: Path, overrides: tuple[str, ...], force: bool, workers: Workers, as_json: bool) -> None:
+    """Build the dataset of an experiment into its run folder.
+
+    A build that was stopped goes on where it was. A bad field costs one row of the table.
+    """
     from vsframework.dataset import PatchDataset
     from vsframework.pipeline import Run
 
-    run = Run(experiment, overrides)
+    run = Run(experiment, overrides, workers)
     run.go("dataset", force, (lambda _: None) if as_json else click.echo)
     _describe(PatchDataset.open(run.dataset_path), as_json)
 

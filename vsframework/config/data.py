@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from vsframework.config.sections import Section
+
+ZChoice = Literal["refuse", "planes", "focus", "max", "mean"]
+
+USUAL_PATTERNS = {
+    "multichannel": "{donor}/{field}.*",
+    "side-by-side": "{donor}/{field}.*",
+    "plate": "{plate}.zarr",
+}
+"""What ``data.pattern`` is in other layouts, unless it is given."""
 
 
 class DataSection(Section):
     """``[data]``: what the lab has, and how its files are named."""
 
     root: str = Field(description="Folder of the raw fields, relative to the experiment file.")
-    layout: Literal["pattern", "mccallum-crops"] = Field(
-        "pattern", description="How files are found: by a name pattern, or as the crops of McCallum et al. 2019."
+    layout: Literal["pattern", "multichannel", "side-by-side", "plate", "mccallum", "mccallum-crops"] = Field(
+        "pattern",
+        description="How the fields lie on disk (docs/files.md): one file per channel, one with all channels, pictures "
+        "side by side, wells of a plate, the fields of McCallum et al. 2019, or only their crops with measured values.",
     )
     pattern: str = Field(
-        "{donor}/{field}_{channel}.tif", description="Where a channel of a field lies: {donor}, {field}, {channel}."
+        "{donor}/{field}_{channel}.tif",
+        description="Where a channel of a field lies: {donor}, {field}, {channel}; for plates {plate} and {well}. Its "
+        "default is another for some layouts (docs/files.md).",
     )
     brightfield: str | tuple[str, ...] = Field(
         "BF",
@@ -36,6 +50,37 @@ class DataSection(Section):
         min_length=1,
         description="What stands for {channel} in the fluorescence files; the reference stain first.",
     )
+    z: ZChoice = Field(
+        "planes",
+        description="Of a brightfield file with several z planes: all as the planes of the field (see pages), the one "
+        "in best focus, or the maximum or mean over them; refuse: a field has one plane.",
+    )
+    stain_z: Literal["refuse", "focus", "max", "mean"] = Field(
+        "refuse", description="Of a fluorescence file with several z planes: as z."
+    )
+    time: int | None = Field(
+        None, ge=0, description="Time point of a series or frame of a movie to read, counted from 0; none: refuse them."
+    )
+    scene: int | None = Field(
+        None, ge=0, description="Image to read of files that hold several, counted from 0; none: refuse them."
+    )
+    pixel_size_um: float | None = Field(
+        None,
+        ge=1e-4,
+        le=1e5,
+        description="Pixel size of the study in µm; none: that of the first field that knows its own.",
+    )
+    other_pixel_size: Literal["refuse", "resample"] = Field(
+        "refuse",
+        description="What happens to an image of another pixel size: its field is refused, or it is resampled to "
+        "pixel_size_um, which is recorded.",
+    )
+    brightfield_side: Literal["left", "right"] = Field(
+        "left", description="Where the brightfield is in pictures side by side (layout side-by-side)."
+    )
+    plate_table: str | None = Field(
+        None, description="CSV of the columns well and donor (and plate), relative to root (layout plate)."
+    )
     crops: str | None = Field(
         None,
         description="Pattern of brightfield crops, one cell each ({donor}, {field}, {cell}); without it cells are "
@@ -44,6 +89,24 @@ class DataSection(Section):
     labels: str | None = Field(
         None, description="CSV of measured values per cell, relative to root (layout mccallum-crops)."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_pattern(cls, value: Any) -> Any:
+        """Give every layout the pattern that its files usually have."""
+        if isinstance(value, Mapping) and "pattern" not in value and value.get("layout") in USUAL_PATTERNS:
+            return {**value, "pattern": USUAL_PATTERNS[value["layout"]]}
+        return value
+
+    @model_validator(mode="after")
+    def _layout_has_what_it_needs(self) -> DataSection:
+        if self.layout == "plate" and not self.plate_table:
+            raise ValueError("data.layout = 'plate' needs data.plate_table: a CSV of the columns well and donor")
+        if self.other_pixel_size == "resample" and self.pixel_size_um is None:
+            raise ValueError("data.other_pixel_size = 'resample' needs data.pixel_size_um: what to resample to")
+        if self.z != "planes" and self.pages > 1:
+            raise ValueError(f"data.z = {self.z!r} makes one plane of a file, so data.pages must be 1")
+        return self
 
     @model_validator(mode="after")
     def _planes_are_told_apart(self) -> DataSection:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from vsframework.config import Experiment
 from vsframework.dataset.store import PatchDataset
+from vsframework.fanout import HERE, Workers
 
-__all__ = ["PatchDataset", "build", "input_files"]
+__all__ = ["PatchDataset", "build", "forget_parts", "input_files"]
 
 
 def input_files(experiment: Experiment, folder: Path) -> list[Path]:
@@ -24,17 +25,31 @@ def input_files(experiment: Experiment, folder: Path) -> list[Path]:
 
         return [labels_path(experiment.data, root), *(path for _, path in find_crops(root))]
     from vsframework.dataset.layouts import find_fields
+    from vsframework.images import files_of
 
     fields = find_fields(experiment.data, root)
-    return sorted(path for field in fields for path in field.files)
+    found = {file for field in fields for path in field.files for file in files_of(path)}
+    if experiment.data.plate_table:
+        found.add(root / experiment.data.plate_table)
+    return sorted(found)
 
 
-def build(experiment: Experiment, folder: Path, out: Path) -> PatchDataset:
-    """Build the dataset of `experiment` into `out`; `folder` is where the experiment file lies."""
+def build(experiment: Experiment, folder: Path, out: Path, workers: Workers = HERE) -> PatchDataset:
+    """Build the dataset of `experiment` into `out`; `folder` is where the experiment file lies.
+
+    `workers` do the work, except for crops with measured values (``mccallum-crops``), which are merely read.
+    """
     if experiment.data.layout == "mccallum-crops":
         from vsframework.dataset.measured_crops import build_measured_crops
 
         return build_measured_crops(experiment, folder, out)
     from vsframework.dataset.builder import build_dataset
 
-    return build_dataset(experiment, folder, out)
+    return build_dataset(experiment, folder, out, workers=workers)
+
+
+def forget_parts(out: Path) -> None:
+    """Remove what a stopped build of the dataset `out` has finished, so that the next begins from nothing."""
+    from vsframework.dataset.parts import Parts
+
+    Parts(out).remove()

@@ -1,4 +1,4 @@
-"""The dataset on disk: ``patches.zarr``, ``cells.csv`` and ``dataset.json`` in one folder."""
+"""The dataset on disk: ``patches.zarr``, ``cells.csv``, ``files.csv`` and ``dataset.json`` in one folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -17,6 +18,7 @@ import pandas as pd
 import zarr
 from zarr.codecs import BloscCodec
 
+from vsframework.dataset.rows import RowSpool
 from vsframework.errors import UsageError, VsfError
 from vsframework.interfaces import Quantity
 
@@ -45,17 +47,14 @@ class PatchDataset:
         Its folder.
     info
         What ``dataset.json`` holds: provenance, configuration, hashes.
-    cells
-        One row per cell, the rejected ones with their reason. `patch` is the row in the arrays, or -1.
     brightfield, raw, denoised
         Zarr arrays, float32 counts: [N, P, Y, X] for P planes, and [N, C, Y, X] before and after denoising. The latter
         two are None where a dataset has measured values instead of fluorescence images.
     """
 
-    def __init__(self, path: Path, info: dict[str, Any], cells: pd.DataFrame) -> None:
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
         self.path = path
         self.info = info
-        self.cells = cells
         group = zarr.open_group(path / "patches.zarr", mode="r")
         arrays: dict[str, zarr.Array[Any] | None] = {}
         for name in ARRAYS:
@@ -90,15 +89,32 @@ class PatchDataset:
                     f"{path} was written by a newer vsframework (format {info['schema_version']}, this one reads "
                     f"up to {SCHEMA_VERSION}); upgrade vsframework"
                 )
-            texts = {"id": str, "donor": str, "field": str, "reason": str}
-            cells = pd.read_csv(path / "cells.csv", dtype=texts, keep_default_na=False, na_values=[""])
-            return cls(path, info, cells.fillna(dict.fromkeys(texts, "")))
+            (path / "cells.csv").stat()
+            return cls(path, info)
         except FileNotFoundError as error:
             raise UsageError(
                 f"there is no dataset in {path} ({error.filename or error} is missing); run 'vsf dataset build' first"
             ) from error
         except (OSError, KeyError, TypeError, ValueError) as error:
-            raise VsfError(f"the dataset in {path} is damaged ({error}); build it again") from error
+            raise _damaged(path, error) from error
+
+    @cached_property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell, the rejected ones with their reason; `patch` is the row in the arrays, or -1.
+
+        Read when it is first asked for.
+
+        Raises
+        ------
+        VsfError
+            When the table is damaged.
+        """
+        texts = {"id": str, "donor": str, "field": str, "reason": str}
+        try:
+            cells = pd.read_csv(self.path / "cells.csv", dtype=texts, keep_default_na=False, na_values=[""])
+        except (OSError, ValueError) as error:
+            raise _damaged(self.path, error) from error
+        return cells.fillna(dict.fromkeys(texts, ""))
 
     @property
     def stains(self) -> tuple[str, ...]:
@@ -156,8 +172,8 @@ class PatchDataset:
 class PatchWriter:
     """Writes a dataset, cell by cell, into a hidden folder that takes its name only when all is there.
 
-    Memory stays bounded: at most :data:`PATCHES_PER_SHARD` patches are held. Use it as a context manager; after an
-    error the folder `path` is what it was before.
+    Memory stays bounded: at most :data:`PATCHES_PER_SHARD` patches are held, and no row. Use it as a context manager;
+    after an error the folder `path` is what it was before.
 
     Parameters
     ----------
@@ -207,9 +223,10 @@ class PatchWriter:
             for name in (ARRAYS if has_stains else ARRAYS[:1])
         }
         self._buffer: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in self._arrays}
-        self._rows: list[dict[str, Any]] = []
         self._count = 0
         self._hash = hashlib.sha256()
+        self._cells = RowSpool(self._building / "cells.jsonl")
+        self._files = RowSpool(self._building / "files.jsonl")
 
     def add(self, row: Mapping[str, Any], patch: Patch | None) -> None:
         """Add one cell: its row of the table, and its pixels if it is accepted."""
@@ -227,18 +244,22 @@ class PatchWriter:
             self._count += 1
             if len(self._buffer["brightfield"]) == PATCHES_PER_SHARD:
                 self._flush()
-        self._rows.append({**row, "accepted": patch is not None, "patch": number})
+        self._cells.add({**row, "accepted": patch is not None, "patch": number})
+
+    def add_files(self, hashes: Mapping[str, str]) -> None:
+        """Note the sha256 of the raw files of a field, by their path, for ``files.csv``."""
+        for path, sha256 in hashes.items():
+            self._files.add({"path": path, "sha256": sha256})
 
     def finish(self, info: Mapping[str, Any], quantities: Sequence[Quantity], bit_depth: int) -> PatchDataset:
         """Write the table and ``dataset.json``, move the folder to its place, and open it."""
         if not self._count:
-            reasons = pd.Series([str(row["reason"]) for row in self._rows], dtype=str).value_counts()
+            reasons = pd.Series([str(row["reason"]) for row in self._cells.rows()], dtype=str).value_counts()
             most = f"; most often because {reasons.index[0]}" if len(reasons) else ""
-            raise VsfError(f"none of the {len(self._rows)} cells was accepted{most}")
+            raise VsfError(f"none of the {self._cells.count} cells was accepted{most}")
         self._flush()
-        table = pd.DataFrame(self._rows).to_csv(index=False, float_format="%.9g", lineterminator="\n")
-        self._hash.update(table.encode())
-        (self._building / "cells.csv").write_text(table, encoding="utf-8")
+        self._cells.write_csv(self._building / "cells.csv", self._hash.update)
+        self._files.write_csv(self._building / "files.csv")
         document = {
             "schema_version": SCHEMA_VERSION,
             "hash": self._hash.hexdigest(),
@@ -247,7 +268,7 @@ class PatchWriter:
             "size": self._size,
             "bit_depth": bit_depth,
             "quantities": [asdict(quantity) for quantity in quantities],
-            "cells": len(self._rows),
+            "cells": self._cells.count,
             "patches": self._count,
             **info,
         }
@@ -270,5 +291,11 @@ class PatchWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> Literal[False]:
+        self._cells.close()
+        self._files.close()
         shutil.rmtree(self._building, ignore_errors=True)
         return False
+
+
+def _damaged(path: Path, error: Exception) -> VsfError:
+    return VsfError(f"the dataset in {path} is damaged ({error}); build it again")

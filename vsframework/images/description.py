@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ MICROMETRES = {
     "µm": 1.0, "μm": 1.0, "um": 1.0, "\\u00B5m": 1.0, "\\u00b5m": 1.0,
     "micron": 1.0, "microns": 1.0, "micrometer": 1.0, "micrometre": 1.0,
     "mm": 1e3, "cm": 1e4, "m": 1e6,
+    "angstrom": 1e-4, "picometer": 1e-6, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6,
 }  # fmt: skip
 """Length of a unit in µm; the micro and the Greek mu are two characters, and ImageJ escapes one of them.
 No inch: ImageJ copies it from the 72 dpi of a screenshot."""
@@ -30,11 +31,15 @@ SIGNIFICANT_BITS = "SignificantBits"
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Channel names (any number), pixel size in µm, and significant bits, each where the file says so."""
+    """Channel names (any number), pixel size in µm, and significant bits, each where the file says so.
+
+    `files` names every file of an OME set that holds pixels of the image.
+    """
 
     names: tuple[str, ...] = ()
     pixel_size_um: float | None = None
     bit_depth: int | None = None
+    files: frozenset[str] = frozenset()
 
 
 def describe_ome(path: Path, xml: str) -> Description:
@@ -46,8 +51,13 @@ def describe_ome(path: Path, xml: str) -> Description:
         When pixels are not square, a unit is no length, or the pixels are described in another file.
     """
     root = ElementTree.fromstring(xml)  # noqa: S314 - a document type is refused before this is called
-    if root.find("{*}BinaryOnly") is not None:
-        raise VsfError(f"{path} is described by another file of its set: save the field as one OME-TIFF")
+    only = root.find("{*}BinaryOnly")
+    if only is not None:
+        name = only.get("MetadataFile", "")
+        raise VsfError(
+            f"{path} holds only pixels and is described by another file of its set"
+            f"{f' ({name})' if name and name.isprintable() else ''}: name that one, or save one OME-TIFF"
+        )
     pixels = root.find("{*}Image/{*}Pixels")
     if pixels is None:
         return Description()
@@ -55,8 +65,9 @@ def describe_ome(path: Path, xml: str) -> Description:
     bits = pixels.get(SIGNIFICANT_BITS, "")
     return Description(
         names=tuple(channel.get("Name", "") for channel in pixels.findall("{*}Channel")),
-        pixel_size_um=_square(path, sizes[0], sizes[1]),
+        pixel_size_um=square_pixel(path, sizes[0], sizes[1]),
         bit_depth=int(bits) if re.fullmatch(r"[0-9]{1,3}", bits) else None,
+        files=frozenset(_siblings(path, pixels)),
     )
 
 
@@ -75,9 +86,20 @@ def describe_imagej(path: Path, keys: Mapping[str, Any], resolution: tuple[float
     bits = re.search(rf"^{SIGNIFICANT_BITS} *[=:] *([0-9]{{1,3}}) *$", str(keys.get("Info", "")), re.MULTILINE)
     return Description(
         names=tuple(map(str, labels)) if isinstance(labels, list | tuple) else (str(labels),),
-        pixel_size_um=_square(path, sizes[0], sizes[1]),
+        pixel_size_um=square_pixel(path, sizes[0], sizes[1]),
         bit_depth=int(bits[1]) if bits else None,
     )
+
+
+def _siblings(path: Path, pixels: ElementTree.Element) -> Iterator[str]:
+    """Name the files of the set; they lie beside `path`, whatever its metadata says."""
+    for element in pixels.findall("{*}TiffData/{*}UUID"):
+        name = element.get("FileName")
+        if name is None:
+            continue
+        if not name.isprintable() or name in ("", ".", "..") or "/" in name or "\\" in name:
+            raise VsfError(f"{path} names {name!r} as a file of its set, which is no file beside it: save one OME-TIFF")
+        yield name
 
 
 def _ome_length(path: Path, pixels: ElementTree.Element, axis: str) -> float | None:
@@ -95,7 +117,7 @@ def _ome_length(path: Path, pixels: ElementTree.Element, axis: str) -> float | N
         raise VsfError(f"{path} gives its pixel size as {text!r}: write a number") from error
 
 
-def _square(path: Path, x: float | None, y: float | None) -> float | None:
+def square_pixel(path: Path, x: float | None, y: float | None) -> float | None:
     """Give the one side of a pixel; 0 and a missing value mean unknown."""
     if not x or not y:
         return x or y or None

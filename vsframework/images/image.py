@@ -99,12 +99,17 @@ class Image:
                     "say which, or save that channel alone"
                 )
             channel = self.channels[0]
-        if channel not in self.channels:
-            close = get_close_matches(channel, self.channels, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.channels)}"
-            raise VsfError(f"{where} has no channel {channel!r}; {hint}")
-        plane: npt.NDArray[np.generic] = self.pixels[self.channels.index(channel)]
+        plane: npt.NDArray[np.generic] = self.pixels[find_channel(where, self.channels, channel)]
         return plane
+
+
+def find_channel(where: Path | str, channels: tuple[str, ...], channel: str) -> int:
+    """Give the place of `channel` among `channels`; `where` is named in the error if there is none."""
+    if channel not in channels:
+        close = get_close_matches(channel, channels, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(channels)}"
+        raise VsfError(f"{where} has no channel {channel!r}; {hint}")
+    return channels.index(channel)
 
 
 def dtype_bits(dtype: np.dtype[Any]) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from vsframework.errors import VsfError
 from vsframework.images.image import MAX_SAMPLES
+from vsframework.readers import StoredPlanes
 
 RGB = ("R", "G", "B")
 
@@ -75,3 +77,23 @@ def channels_of(
     if samples.shape[0] == 1:
         return samples[0], RGB if colour and samples.shape[1] == 3 else ()
     raise VsfError(f"{path} holds {samples.shape[0]} pages in colour: save one file per page, or grey channels")
+
+
+def whole_planes(stored: Stored) -> StoredPlanes:
+    """Offer what was read already, since colour has to be looked at to know its channels."""
+    pixels = stored.pixels
+
+    def read(t: int, c: int, z: int, rows: slice, columns: slice) -> npt.NDArray[np.generic]:
+        return pixels[c, rows, columns]
+
+    count, height, width = pixels.shape
+    dtype: np.dtype[Any] = pixels.dtype
+    return StoredPlanes(
+        shape=(1, count, 1, height, width),
+        dtype=dtype,
+        read=read,
+        channels=stored.names,
+        pixel_size_um=stored.pixel_size_um,
+        bit_depth=stored.bit_depth,
+        chunk=(height, width),
+    )

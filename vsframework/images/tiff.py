@@ -18,8 +18,10 @@ import tifffile
 from vsframework.errors import VsfError
 from vsframework.images.description import Description, describe_imagej, describe_ome
 from vsframework.images.directories import check_directories, truncated
-from vsframework.images.image import DTYPES, MAX_CHANNELS
-from vsframework.images.stored import Stored, channels_of, refuse_oversize
+from vsframework.images.image import DTYPES
+from vsframework.images.stored import Stored, channels_of, refuse_oversize, whole_planes
+from vsframework.images.tiff_planes import LIBTIFF, TiffPlanes
+from vsframework.readers import StoredPlanes
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -33,62 +35,112 @@ _COMPRESSIONS = {
     tifffile.COMPRESSION.JPEG,
     tifffile.COMPRESSION.PACKBITS,
 }
-# libtiff decodes these: the LZW decoder that tifffile calls (imagecodecs 2026.3.6) follows a damaged code after a clear
-# code as an address and ends the process
-_LIBTIFF = {tifffile.COMPRESSION.LZW, tifffile.COMPRESSION.PACKBITS}
 _AXIS_WORDS = {"Z": "z planes", "T": "time points"}
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def read_tiff(path: Path, z_stack: bool = False) -> Stored:
-    """Read the largest image of a TIFF: OME, ImageJ, Micro-Manager, or plain, with one page per channel.
+def open_tiff(path: Path) -> StoredPlanes:
+    """Open the largest image of a TIFF: OME (also a set of files), ImageJ, Micro-Manager, or plain.
 
-    With `z_stack`, z planes are read in place of channels.
+    The pages of a file that does not say what they are count as channels. A grey TIFF is read when pixels are asked
+    for; one in colour is read now, since equal red, green and blue are one channel.
     """
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        check_directories(path, file, size)
-    # siblings of an OME set are not opened: what is read is this file, or nothing
+    check_file(path)
     with _silent_tifffile(), tifffile.TiffFile(path, _multifile=False) as tiff:
-        return _read(path, tiff, size, _CHANNEL_AXES + "Z" if z_stack else _CHANNEL_AXES)
+        ome = tiff.ome_metadata if tiff.is_ome else None
+        if ome is not None and "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
+            raise VsfError(f"{path} has a document type in its OME-XML, which no microscope writes: save it anew")
+        description = describe_ome(path, ome) if ome is not None else Description()
+        if not (description.files - {path.name}):
+            return _open(path, tiff, description, whole=ome is not None)
+    for name in sorted(description.files):
+        check_file(path.with_name(name))
+    with _silent_tifffile(), tifffile.TiffFile(path) as tiff:
+        return _open(path, tiff, description, whole=True)
 
 
-def _read(path: Path, tiff: Any, size: int, channel_axes: str) -> Stored:
-    ome = tiff.ome_metadata if tiff.is_ome else None
-    if ome is not None and "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
-        raise VsfError(f"{path} has a document type in its OME-XML, which no microscope writes: save it anew")
-    description = describe_ome(path, ome) if ome is not None else Description()
+def check_file(path: Path) -> None:
+    """Hold one file against the structure of a TIFF before a library opens it.
+
+    Raises
+    ------
+    VsfError
+        When it is missing or broken.
+    """
+    if not path.is_file():
+        raise VsfError(f"{path} is missing, and other files of its OME set need it: copy the set as a whole")
+    with path.open("rb") as file:
+        check_directories(path, file, path.stat().st_size)
+
+
+def _open(path: Path, tiff: Any, description: Description, whole: bool) -> StoredPlanes:
     series = _largest_series(path, tiff)
-    if ome is not None and series.kind not in ("ome", "mmstack"):
-        raise VsfError(f"{path} does not hold what its OME-XML describes (a set of files?): save it as one OME-TIFF")
+    if whole and series.kind not in ("ome", "mmstack"):
+        raise VsfError(f"{path} does not hold what its OME-XML describes: save it as one OME-TIFF")
     keyframe = series.keyframe
-    if ome is None and tiff.is_imagej:
+    if not whole and tiff.is_imagej:
         keys = tiff.imagej_metadata or {}
         description = describe_imagej(path, keys, _resolution(keyframe))
         _check_imagej(path, keys, series)
-
     axes, shape = series.get_axes(False), series.get_shape(False)
-    outer = _check_axes(path, axes, shape, channel_axes)
+    _check_axes(path, axes)
+    _check_samples(path, tiff, keyframe, series.dtype)
+    _check_segments(path, series)
+    bits = description.bit_depth or _stored_bits(keyframe)
+    sizes = dict(zip(axes, shape, strict=True))
+    if sizes.get("S", 1) > 1:
+        return _colour(path, series, description, bits)
+    if keyframe.imagedepth > 1:
+        raise VsfError(f"{path} stores volumes, not planes: save it with one page per plane")
+    refuse_oversize(path, math.prod(keyframe.chunks))
+    outer = [(axis, count) for axis, count in zip(axes, shape, strict=True) if axis not in "YXS" and count > 1]
+    planes = TiffPlanes(path, tiff, series)
+
+    def read(t: int, c: int, z: int, rows: slice, columns: slice) -> npt.NDArray[np.generic]:
+        place = {"T": t, "Z": z}
+        plane = 0
+        for axis, count in outer:
+            plane = plane * count + place.get(axis, c)
+        return planes.read(plane, rows, columns)
+
+    counts = dict(outer)
+    channels = math.prod(count for axis, count in outer if axis not in "TZ")
+    return StoredPlanes(
+        shape=(counts.get("T", 1), channels, counts.get("Z", 1), planes.height, planes.width),
+        dtype=np.dtype(series.dtype),
+        read=read,
+        channels=description.names if len(description.names) == channels else (),
+        pixel_size_um=description.pixel_size_um,
+        bit_depth=bits,
+        chunk=planes.chunk,
+    )
+
+
+def _colour(path: Path, series: Any, description: Description, bits: int) -> StoredPlanes:
+    axes, shape, keyframe = series.get_axes(False), series.get_shape(False), series.keyframe
+    outer = [axis for axis, count in zip(axes, shape, strict=True) if axis not in "YXS" and count > 1]
+    if outer and outer[0] in "TZ":
+        raise VsfError(
+            f"{path} holds several {_AXIS_WORDS[outer[0]]} in colour: save one file per plane, or grey planes"
+        )
     refuse_oversize(path, math.prod(shape))
     refuse_oversize(path, math.prod(keyframe.chunks))
-    _check_samples(path, tiff, keyframe, series.dtype)
-    _check_segments(path, series, size)
-
     array = _decode(path, series)
     if array.shape != tuple(shape) or array.dtype.newbyteorder("=") != series.dtype.newbyteorder("="):
         raise truncated(path)
-    samples = _arrange(array, axes, outer)
     pixels, names = channels_of(
         path,
-        samples,
+        _arrange(array, axes, outer[0] if outer else ""),
         colour=keyframe.photometric in (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR),
         alpha=bool(keyframe.extrasamples) and int(keyframe.extrasamples[-1]) in (1, 2),
     )
-    return Stored(
-        pixels=np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")),
-        names=description.names if len(description.names) == len(pixels) else names,
-        pixel_size_um=description.pixel_size_um,
-        bit_depth=description.bit_depth or _stored_bits(keyframe),
+    return whole_planes(
+        Stored(
+            pixels=np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("=")),
+            names=description.names if len(description.names) == len(pixels) else names,
+            pixel_size_um=description.pixel_size_um,
+            bit_depth=bits,
+        )
     )
 
 
@@ -111,20 +163,12 @@ def _area(series: Any) -> int:
     return int(sizes.get("Y", 0)) * int(sizes.get("X", 0))
 
 
-def _check_axes(path: Path, axes: str, shape: tuple[int, ...], channel_axes: str) -> str:
-    """Give the letter of the channel axis, or "" where there is only one page."""
+def _check_axes(path: Path, axes: str) -> None:
     if "Y" not in axes or "X" not in axes:
         raise VsfError(f"{path} has the axes {axes}, which are not those of an image: save it as OME-TIFF")
-    outer = [(axis, count) for axis, count in zip(axes, shape, strict=True) if axis not in "YXS" and count > 1]
-    for axis, count in outer:
-        if axis not in channel_axes:
-            what = _AXIS_WORDS.get(axis, f"planes along {axis}")
-            raise VsfError(f"{path} holds {count} {what}: project or split it first, so that one file is one field")
-        if count > MAX_CHANNELS:
-            raise VsfError(f"{path} holds {count} pages of one size, too many for channels: save one file per field")
-    if len(outer) > 1:
+    unknown = [axis for axis in axes if axis not in "TZYXS" + _CHANNEL_AXES]
+    if unknown or sum(axis in _CHANNEL_AXES for axis in axes) > 1:
         raise VsfError(f"{path} has the axes {axes}: split it first, so that one file is one field with its channels")
-    return outer[0][0] if outer else ""
 
 
 def _check_samples(path: Path, tiff: Any, page: Any, dtype: np.dtype[Any] | None) -> None:
@@ -145,13 +189,16 @@ def _check_samples(path: Path, tiff: Any, page: Any, dtype: np.dtype[Any] | None
         raise VsfError(f"{path} is neither grey nor RGB ({page.photometric!s}): save it as greyscale")
 
 
-def _check_segments(path: Path, series: Any, size: int) -> None:
-    """Every strip or tile of every page must be there, inside the file, and not empty."""
-    if series.dataoffset is not None and series.dataoffset + series.nbytes > size:
+def _check_segments(path: Path, series: Any) -> None:
+    """Every strip or tile of every page must be there, inside its file, and not empty."""
+    if series.dataoffset is not None and series.dataoffset + series.nbytes > path.stat().st_size:
         raise truncated(path)
+    sizes: dict[str, int] = {}
     for page in series.pages:
         if page is None:
             raise VsfError(f"{path} lacks pages that its metadata describes: save the field as one complete file")
+        file = page.parent.filehandle
+        size = sizes.setdefault(file.path, file.size)
         offsets, counts = page.dataoffsets, page.databytecounts
         if len(offsets) != len(counts) or len(offsets) < math.prod(page.keyframe.chunked):
             raise truncated(path)
@@ -170,7 +217,7 @@ def _check_imagej(path: Path, keys: dict[str, Any], series: Any) -> None:
 
 
 def _decode(path: Path, series: Any) -> npt.NDArray[np.generic]:
-    if series.keyframe.compression not in _LIBTIFF:
+    if series.keyframe.compression not in LIBTIFF:
         array: npt.NDArray[np.generic] = series.asarray(squeeze=False, maxworkers=1)  # fields are read in parallel
         return array
     data = path.read_bytes()
