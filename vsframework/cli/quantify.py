@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vsframework.cli.options import echo_json, json_option
+from vsframework.cli.options import echo_json, json_option, workers_options
 
 if TYPE_CHECKING:
+    from vsframework.fanout import Workers
     from vsframework.trust.answers import Answer
 
 
@@ -27,9 +29,16 @@ if TYPE_CHECKING:
 @click.option(
     "-o", "--out", type=click.Path(path_type=Path, dir_okay=False), help="CSV to write; without it, to the terminal."
 )
+@workers_options
 @json_option
 def command(
-    images: tuple[Path, ...], quantifier: str, denoiser: str | None, stains: str, out: Path | None, as_json: bool
+    images: tuple[Path, ...],
+    quantifier: str,
+    denoiser: str | None,
+    stains: str,
+    out: Path | None,
+    workers: Workers,
+    as_json: bool,
 ) -> None:
     """Measure stains on disk: named values per image.
 
@@ -42,25 +51,28 @@ def command(
 
     from vsframework.atomic import write_text
     from vsframework.errors import UsageError, VsfError
-    from vsframework.inference import measure_file
+    from vsframework.fanout import fan_out
     from vsframework.plugins import registry
-    from vsframework.progress import track
-    from vsframework.trust.answers import read_answer
+    from vsframework.trust.measuring import MeasureRequest, measure_image
 
     measure = registry().create("quantifier", quantifier)
-    clean = registry().create("denoiser", denoiser) if denoiser else None
-    names = [name.strip() for name in stains.split(",") if name.strip()]
-    measured, failed = {}, {}
+    names = tuple(name.strip() for name in stains.split(",") if name.strip())
+    request = MeasureRequest(quantifier=quantifier, denoiser=denoiser, stains=names)
+    if not workers.here:  # another process may stand in another folder
+        images = tuple(image.absolute() for image in images)
+    found: dict[int, dict[str, float]] = {}
+    failed: dict[str, str] = {}
     answers: dict[str, Answer] = {}
-    for image in track(images, "Measuring"):
-        try:
-            measured[str(image)] = measure_file(image, measure, clean, names)
-            if answer := read_answer(image):
-                answers[str(image)] = answer
-        except UsageError:
-            raise  # the request is wrong for every image
-        except VsfError as error:
-            failed[str(image)] = str(error)
+    for outcome in fan_out(partial(measure_image, request), images, workers, "Measuring"):
+        if isinstance(outcome.error, UsageError):
+            raise outcome.error  # the request is wrong for every image
+        if outcome.value is None:
+            failed[str(images[outcome.index])] = outcome.reason
+            continue
+        found[outcome.index], answer = outcome.value
+        if answer:
+            answers[str(images[outcome.index])] = answer
+    measured = {str(images[index]): found[index] for index in sorted(found)}
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     quantities = [quantity.name for quantity in measure.quantities]

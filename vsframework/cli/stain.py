@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from dataclasses import field as attribute
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vsframework.cli.options import echo_json, json_option
+from vsframework.cli.options import echo_json, json_option, workers_options
+from vsframework.errors import UsageError, VsfError
+from vsframework.fanout import Workers, fan_out
+
+if TYPE_CHECKING:
+    from vsframework.inference.whole_fields import Frame
+    from vsframework.trust.staining import StainRequest, Target
 
 SUFFIX = ".stained.ome.tif"
+LARGE_SUFFIX = ".stained.ome.zarr"
 
 
 @click.command(name="stain")
@@ -31,7 +41,9 @@ SUFFIX = ".stained.ome.tif"
     help="paper: batch statistics and dropout as in training; not repeatable.",
 )
 @click.option("--device", default="cpu", show_default=True, help="Of torch: cpu, cuda, cuda:1, mps.")
+@click.option("--cells", is_flag=True, help="Find the cells of every field and write NAME.cells.csv beside it.")
 @click.option("--overwrite", is_flag=True, help="Stain again what is already there.")
+@workers_options
 @json_option
 def command(
     run: Path,
@@ -40,53 +52,93 @@ def command(
     scale: float | None,
     mode: Any,
     device: str,
+    cells: bool,
     overwrite: bool,
+    workers: Workers,
     as_json: bool,
 ) -> None:
     """Stain brightfield images with a trained run.
 
-    RUN is a run folder, IMAGES are brightfield patches or whole fields (TIFF, PNG, JPEG). Each gives an OME-TIFF with
-    one channel of counts per stain. Where the run was trained on several planes, an image is a TIFF with all of them,
-    or a file per plane, named as in training. A bad image costs one sentence and exit code 1; the others are stained.
+    RUN is a run folder, IMAGES are brightfield patches or whole fields (TIFF, PNG, JPEG, OME-Zarr). Each gives an
+    OME-TIFF with one channel of counts per stain; an OME-Zarr, or a field too large to be held, gives an OME-Zarr.
+    Where the run was trained on several planes, an image is a TIFF with all of them, or a file per plane, named as in
+    training. A bad image costs one sentence and exit code 1; the others are stained. A command that was stopped goes on
+    where it was, in a large field too.
 
     With a calibrated run (vsf calibrate), a patch of one cell is judged too: NAME.stained.trust.json beside it says
-    whether a number may be given, why not, and the intervals.
+    whether a number may be given, why not, and the intervals. --cells does the same for every cell of a field.
     """
-    from vsframework.errors import UsageError, VsfError
-    from vsframework.inference import Stainer, stain_file
     from vsframework.inference.stacks import group_planes
-    from vsframework.progress import track
-    from vsframework.trust import Judge
-    from vsframework.trust.answers import answer_image, write_answer
+    from vsframework.trust.staining import StainRequest, Target, large_frame, stain_image
 
-    judge = Judge.load(run)
-    stainer = Stainer.load(run, mode=mode, device=device)
+    if not workers.here:  # another process may stand in another folder
+        run, out, images = run.absolute(), out.absolute(), tuple(image.absolute() for image in images)
+    request = StainRequest(run=run, mode=mode, device=device, scale=scale, cells=cells)
+    stainer, judge = request.tools()
     sources = group_planes(images, stainer.experiment.data)
     targets = {field: out / f"{field.stem.removesuffix('.ome')}{SUFFIX}" for field in sources}
     if len(set(targets.values())) < len(targets):
         raise UsageError("two of the images have the same name, so their stains would overwrite each other")
-    done, skipped, failed = [], [], {}
-    abstained: dict[str, str] = {}
-    for image, target in track(list(targets.items()), "Staining"):
-        if target.exists() and not overwrite:
-            skipped.append(target)
+    told = _Told()
+    small: dict[Path, Target] = {}
+    for field, target in targets.items():
+        zarr = target.with_name(target.name.removesuffix(SUFFIX) + LARGE_SUFFIX)
+        found = [path for path in (target, zarr) if path.exists()]
+        if found and not overwrite:
+            told.skipped += found
             continue
         try:
-            stain_file(stainer, sources[image], target, scale)
-            done.append(target)
-            answer = answer_image(judge, stainer, sources[image], scale) if judge else None
-            write_answer(target, answer)
-            if answer and not answer.answered:
-                abstained[str(target)] = answer.reason
+            frame = large_frame(request, sources[field])
         except VsfError as error:
-            failed[str(image)] = str(error)
+            told.failed[str(field)] = str(error)
+            continue
+        if frame is None:
+            small[field] = Target(sources[field], target)
+        else:
+            _stain_large(request, field, frame, zarr, workers, told)
+    fields = list(small)
+    for outcome in fan_out(partial(stain_image, request), list(small.values()), workers, "Staining"):
+        field = fields[outcome.index]
+        if outcome.error is None:
+            told.done.append(small[field].path)
+            if outcome.value:
+                told.abstained[str(small[field].path)] = outcome.value
+        else:
+            told.failed[str(field)] = outcome.reason
+    told.done.sort()
     if as_json:
-        document = {"stained": done, "skipped": skipped, "failed": failed}
-        echo_json({**document, "abstained": abstained} if judge else document)
+        document = {"stained": told.done, "skipped": told.skipped, "failed": told.failed}
+        echo_json({**document, "abstained": told.abstained} if judge else document)
     else:
-        kept = f", {len(skipped)} already there (--overwrite stains them again)" if skipped else ""
-        click.echo(f"{len(done)} of {len(targets)} images stained into {out}{kept}")
-        for path, reason in abstained.items():
+        kept = f", {len(told.skipped)} already there (--overwrite stains them again)" if told.skipped else ""
+        click.echo(f"{len(told.done)} of {len(targets)} images stained into {out}{kept}")
+        for path, reason in told.abstained.items():
             click.echo(f"{path}: abstained, because {reason}")
-    if failed:
-        raise VsfError(f"{len(failed)} of {len(targets)} images could not be stained: {'; '.join(failed.values())}")
+    if told.failed:
+        reasons = "; ".join(told.failed.values())
+        raise VsfError(f"{len(told.failed)} of {len(targets)} images could not be stained: {reasons}")
+
+
+@dataclass
+class _Told:
+    """What became of the images."""
+
+    done: list[Path] = attribute(default_factory=list)
+    skipped: list[Path] = attribute(default_factory=list)
+    failed: dict[str, str] = attribute(default_factory=dict)
+    abstained: dict[str, str] = attribute(default_factory=dict)
+
+
+def _stain_large(
+    request: StainRequest, source: Path, frame: Frame, target: Path, workers: Workers, told: _Told
+) -> None:
+    """Stain a large field row by row of blocks; what is finished of it is kept when something goes wrong."""
+    from vsframework.trust.staining import Target, begin_field, finish_field, stain_row
+
+    rows = [Target(source, target, row) for row in begin_field(request, frame, target)]
+    for outcome in fan_out(partial(stain_row, request), rows, workers, f"Staining {source.name}"):
+        if outcome.error is not None:
+            told.failed[str(source)] = outcome.reason
+    if str(source) not in told.failed:
+        finish_field(request, frame, target)
+        told.done.append(target)

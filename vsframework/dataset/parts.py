@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from vsframework.dataset.layouts import FieldFiles
 from vsframework.dataset.pixel_sizes import PixelSizes
 from vsframework.dataset.store import ARRAYS, Patch
 from vsframework.errors import VsfError
+from vsframework.images import files_of
 
 FORMAT = 2
 """Raised when a part of an older version of this code would not be right any more."""
@@ -123,18 +125,19 @@ def part_key(files: FieldFiles, root: Path, depends_on: Mapping[str, Any]) -> st
     """
     channels = {"brightfield": files.brightfield, "stains": files.stains, "crops": files.crops}
     inputs = {
-        kind: {name: [path.relative_to(root).as_posix(), *_state(path)] for name, path in paths.items()}
+        kind: {name: [path.relative_to(root).as_posix(), *file_state(path)] for name, path in paths.items()}
         for kind, paths in channels.items()
     }
-    document = {"format": FORMAT, "field": [files.donor, files.name], "inputs": inputs, "all": depends_on}
+    within = {name: asdict(part) for name, part in files.within.items()}
+    field = {"name": [files.donor, files.name], "inputs": inputs, "within": within}
+    document = {"format": FORMAT, "field": field, "all": depends_on}
     return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _state(path: Path) -> list[Any]:
-    """Give size and time of change of a file, or of every file in a folder; nothing where it has gone."""
+def file_state(path: Path) -> list[Any]:
+    """Give name, size and time of change of a file, or of every file in a folder; nothing where it has gone."""
     try:
-        inside = sorted(item for item in path.rglob("*") if item.is_file()) if path.is_dir() else [path]
-        found = [(item, item.stat()) for item in inside]
+        found = [(item, item.stat()) for item in files_of(path)]
     except OSError:
         return []
     return [[item.name, stat.st_size, stat.st_mtime_ns] for item, stat in found]

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,23 @@ ROWS_AT_ONCE = 4096
 class RowSpool:
     """Rows, each with columns of its own, that become one table: a column for every name that any row has.
 
+    Parameters
+    ----------
+    path
+        Where the rows lie until they are a table.
+    columns
+        These come first, whether any row has them or not.
+
     Attributes
     ----------
     count
         How many there are.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Iterable[str] = ()) -> None:
         self._path = path
         self._file = path.open("w", encoding="utf-8")
-        self._columns: dict[str, None] = {}
+        self._columns = dict.fromkeys(columns)
         self.count = 0
 
     def add(self, row: Mapping[str, Any]) -> None:
@@ -64,11 +71,11 @@ class RowSpool:
                     flush()
             flush()
         self.close()
-        self._path.unlink()
 
     def close(self) -> None:
-        """Close the spool; it can be called twice."""
+        """Close and remove the spool; it can be called twice."""
         self._file.close()
+        self._path.unlink(missing_ok=True)
 
 
 def _cell(value: Any) -> Any:

@@ -85,20 +85,19 @@ def ome_zarr_writer(
     except OSError as error:
         raise VsfError(f"{path} cannot be written: {error.strerror or error}") from error
     try:
-        group = zarr.create_group(temporary / "new", zarr_format=3)
-        array = group.create_array(
-            "0",
+        array = create_ome_zarr(
+            temporary / "new",
+            name=path.name,
             shape=shape,
             dtype=kind,
-            chunks=(1, min(chunk, shape[1]), min(chunk, shape[2])),
-            compressors=BloscCodec(cname="zstd", clevel=3),
-            dimension_names=["c", "y", "x"],
-            config={"write_empty_chunks": True},  # so that a chunk without a file is known to be lost
+            channels=channels,
+            pixel_size_um=pixel_size_um,
+            bit_depth=bit_depth,
+            chunk=chunk,
         )
         yield array
         complete = array.nchunks == array.nchunks_initialized
-        group.attrs["ome"] = _metadata(path, kind, channels, pixel_size_um, bit_depth)
-        group.attrs[OWN_KEY] = {"significant_bits": bit_depth, "complete": complete}
+        zarr.open_group(temporary / "new").attrs[OWN_KEY] = {"significant_bits": bit_depth, "complete": complete}
         _put_in_place(temporary / "new", path)
     except OSError as error:
         if error.errno in FULL:
@@ -106,6 +105,38 @@ def ome_zarr_writer(
         raise VsfError(f"{path} cannot be written: {error.strerror or error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def create_ome_zarr(
+    folder: Path,
+    *,
+    name: str,
+    shape: tuple[int, int, int],
+    dtype: npt.DTypeLike,
+    channels: Sequence[str],
+    pixel_size_um: float | None,
+    bit_depth: int,
+    chunk: int,
+    brightest: Sequence[float] | None = None,
+) -> Any:
+    """Create an OME-Zarr 0.5 in `folder`, whose every chunk is still to be written, and give its array [C, H, W].
+
+    `brightest` says per channel which value is shown at full brightness; by default the largest that counts can be.
+    """
+    kind = np.dtype(dtype)
+    full = 1.0 if kind.kind == "f" else float(2**bit_depth - 1)
+    group = zarr.create_group(folder, zarr_format=3)
+    group.attrs["ome"] = _metadata(name, channels, pixel_size_um, brightest or [full] * len(channels))
+    group.attrs[OWN_KEY] = {"significant_bits": bit_depth, "complete": True}
+    return group.create_array(
+        "0",
+        shape=shape,
+        dtype=kind,
+        chunks=(1, min(chunk, shape[1]), min(chunk, shape[2])),
+        compressors=BloscCodec(cname="zstd", clevel=3),
+        dimension_names=["c", "y", "x"],
+        config={"write_empty_chunks": True},  # so that a chunk without a file is known to be lost
+    )
 
 
 def _check(path: Path, dtype: np.dtype[Any], shape: tuple[int, int, int], channels: Sequence[str], chunk: int) -> None:
@@ -120,18 +151,16 @@ def _check(path: Path, dtype: np.dtype[Any], shape: tuple[int, int, int], channe
 
 
 def _metadata(
-    path: Path, dtype: np.dtype[Any], channels: Sequence[str], pixel_size_um: float | None, bit_depth: int
+    title: str, channels: Sequence[str], pixel_size_um: float | None, brightest: Sequence[float]
 ) -> dict[str, Any]:
     names = tuple(channels)
-    full = 1.0 if dtype.kind == "f" else float(2**bit_depth - 1)
-    window = {"min": 0.0, "max": full, "start": 0.0, "end": full}
     unit = {} if pixel_size_um is None else {"unit": "micrometer"}
     side = 1.0 if pixel_size_um is None else float(pixel_size_um)
     return {
         "version": "0.5",
         "multiscales": [
             {
-                "name": path.name.removesuffix(SUFFIX).removesuffix(".ome"),
+                "name": title.removesuffix(SUFFIX).removesuffix(".ome"),
                 "axes": [
                     {"name": "c", "type": "channel"},
                     {"name": "y", "type": "space", **unit},
@@ -148,7 +177,7 @@ def _metadata(
                     "label": name,
                     "color": bytes(colour_of(names, index)).hex().upper(),
                     "active": True,
-                    "window": window,
+                    "window": {"min": 0.0, "max": brightest[index], "start": 0.0, "end": brightest[index]},
                 }
                 for index, name in enumerate(names)
             ]

@@ -67,15 +67,9 @@ def scaled_brightfield(
     VsfError
         As :func:`stain_file`.
     """
-    brightfield, images = _read_brightfield(stainer, source)
-    trained_depth = int(stainer.info["bit_depth"])
+    brightfield, images = read_brightfield(stainer, source)
     for image in images:
-        if image.bit_depth == trained_depth:
-            continue
-        raise VsfError(
-            f"{image.path} has {image.bit_depth} bits and this run was trained on {trained_depth}-bit images, so "
-            "counts mean something else in it; give images of the same camera setting"
-        )
+        check_depth(stainer, image.bit_depth, image.path)
     height, width = brightfield.shape[1:]
     scale = usual_scale(stainer, (height, width)) if scale is None else scale
     scaled_height, scaled_width = max(1, round(height * scale)), max(1, round(width * scale))
@@ -121,37 +115,66 @@ def measure_file(
     return {name: float(value) for name, value in measured.items()}
 
 
-def _read_brightfield(stainer: Stainer, source: Source) -> tuple[npt.NDArray[np.generic], list[Image]]:
+def read_brightfield(stainer: Stainer, source: Source) -> tuple[npt.NDArray[np.generic], list[Image]]:
     """Read brightfield [P, H, W], counts, as the run was trained on it, and the images it came from."""
-    data = stainer.experiment.data
     if not isinstance(source, Path):
-        return read_planes(data, source)
-    if stainer.in_channels == 1:
-        image = read_image(source)
-        return brightfield_plane(image, data.brightfield_channels[0])[None], [image]
-    image = read_image(source, FieldChoice(z="planes"))
-    if set(data.planes) <= set(image.channels):
-        return np.stack([image.plane(name) for name in data.planes]), [image]
-    if len(image.pixels) != stainer.in_channels:
+        return read_planes(stainer.experiment.data, source)
+    image = read_image(source, selection(stainer))
+    return image.pixels[list(brightfield_channels(stainer, image.channels, source))], [image]
+
+
+def selection(stainer: Stainer) -> FieldChoice:
+    """Say what is read of a z stack: all planes where the run was trained on several."""
+    return FieldChoice(z="refuse" if stainer.in_channels == 1 else "planes")
+
+
+def check_depth(stainer: Stainer, bit_depth: int, path: Path | None) -> None:
+    """Refuse an image of another bit depth than the run was trained on.
+
+    Raises
+    ------
+    VsfError
+        When it has another.
+    """
+    trained = int(stainer.info["bit_depth"])
+    if bit_depth != trained:
         raise VsfError(
-            f"{source} holds {len(image.pixels)} planes and this run was trained on {stainer.in_channels} "
-            f"({data.planes[0]} to {data.planes[-1]}); give them in one file, or every one in a file of its own"
+            f"{path} has {bit_depth} bits and this run was trained on {trained}-bit images, so counts mean something "
+            "else in it; give images of the same camera setting"
         )
-    return image.pixels, [image]
 
 
-def brightfield_plane(image: Image, preferred: str) -> npt.NDArray[np.generic]:
-    """Give the brightfield channel of `image`: the only one, or the one that is called so (or `preferred`)."""
-    if len(image.channels) == 1:
-        return image.plane()
+def brightfield_channels(stainer: Stainer, channels: Sequence[str], path: Path) -> tuple[int, ...]:
+    """Give which of the `channels` of an image are the brightfield planes, in the order of training.
+
+    One plane: the only channel, or the one that is called so. Several: by their names, or all there are.
+
+    Raises
+    ------
+    VsfError
+        When that cannot be told, or their number is wrong.
+    """
+    data = stainer.experiment.data
+    if stainer.in_channels > 1:
+        if set(data.planes) <= set(channels):
+            return tuple(channels.index(name) for name in data.planes)
+        if len(channels) != stainer.in_channels:
+            raise VsfError(
+                f"{path} holds {len(channels)} planes and this run was trained on {stainer.in_channels} "
+                f"({data.planes[0]} to {data.planes[-1]}); give them in one file, or every one in a file of its own"
+            )
+        return tuple(range(len(channels)))
+    if len(channels) == 1:
+        return (0,)
+    preferred = data.brightfield_channels[0]
     known = BRIGHTFIELD_NAMES | {preferred.casefold()}
-    found = [name for name in image.channels if name.casefold() in known]
+    found = [index for index, name in enumerate(channels) if name.casefold() in known]
     if len(found) != 1:
         raise VsfError(
-            f"{image.path} holds {', '.join(image.channels)}, and which of them is brightfield cannot be told: name "
-            f"one channel {preferred!r}, or save it alone"
+            f"{path} holds {', '.join(channels)}, and which of them is brightfield cannot be told: name one channel "
+            f"{preferred!r}, or save it alone"
         )
-    return image.plane(found[0])
+    return (found[0],)
 
 
 def _resize(plane: npt.NDArray[np.generic], height: int, width: int) -> npt.NDArray[np.float32]:

@@ -11,11 +11,15 @@ import torch
 from torch import nn
 
 from vsframework.errors import VsfError
-from vsframework.inference.tiles import stain_in_tiles
+from vsframework.inference.receptive_field import halo_of
+from vsframework.inference.tiles import Reach, stain_in_tiles, stain_with_halo
 from vsframework.interfaces import Quantifier
 from vsframework.plugins import registry
 from vsframework.training.normalisation import Normalisation
 from vsframework.training.trained import Mode, TrainedGenerators, load_generators
+
+PART = 2048
+"""Side of the parts of a large image: what is done twice, in the halo, is little beside it."""
 
 
 class Stainer:
@@ -75,6 +79,22 @@ class Stainer:
         quantifier: Quantifier = registry().create("quantifier", selection.name, selection.params)
         return quantifier
 
+    @cached_property
+    def halo(self) -> int | None:
+        """How far the generators see, in pixels, a multiple of `stride`; None where a stain depends on more.
+
+        That is so for those that see farther than twice a training patch, that look at all they are given, or depend
+        on the batch.
+        """
+        return halo_of(self._generators, self.in_channels, self.stride, 2 * self.image_size)
+
+    @property
+    def reach(self) -> Reach:
+        """What a part of an image needs around it to be stained as in the whole."""
+        if self.halo is not None:
+            return Reach(unit=self.stride, margin=self.halo)
+        return Reach(unit=max(1, self.image_size // 2), margin=self.image_size, tile=self.image_size)
+
     def generators(self) -> list[nn.Module]:
         """Give the deploy-mode networks; their outputs, concatenated, are `stains` in order (for exporters)."""
         return list(self._generators)
@@ -82,11 +102,12 @@ class Stainer:
     def stain(self, brightfield: npt.NDArray[np.generic], batch_size: int = 8) -> npt.NDArray[np.float32]:
         """Stain `brightfield` [N, in_channels, H, W], counts: float32 [N, C, H, W], counts >= 0.
 
-        Height and width may be anything. Up to the size of a training patch an image is stained at once: it is
-        reflected at the right and lower border up to the next multiple of `stride`, and cut back. A larger one is
-        stained in overlapping tiles of that size, which are blended, so that a cell's stain depends on nothing that
-        lies farther away than a tile is long. Smaller batches need less memory and give the same stains (up to
-        float32 rounding).
+        Height and width may be anything. An image is reflected at the right and lower border up to the next multiple of
+        `stride`, and cut back. One that is larger than a training patch is stained in parts where the network sees only
+        `halo` pixels far, with the result of the whole image. A network that looks at all it is given gets overlapping
+        tiles of the size of a patch, which are blended. So a cell's stain depends on nothing that lies farther away
+        than the halo, or than a tile is long. Smaller batches need less memory and give the same stains (up to float32
+        rounding).
 
         Raises
         ------
@@ -102,15 +123,20 @@ class Stainer:
         if any(network.training for network in self._generators):
             batch_size = 1  # batch statistics of other images must not leak in
         if max(height, width) > self.image_size:
-            tile = (min(height, self.image_size), min(width, self.image_size))
             for stained, image in zip(stains, brightfield, strict=True):
-                counts = image.astype(np.float32)
-                stained[:] = stain_in_tiles(counts, tile, self._stain_at_once, len(self.stains), batch_size)
+                stained[:] = self._stain_large(image.astype(np.float32), batch_size)
             return stains
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
             stains[part] = self._stain_at_once(brightfield[part])
         return stains
+
+    def _stain_large(self, image: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
+        channels = len(self.stains)
+        if self.halo is not None:
+            return stain_with_halo(image, PART, self.reach, self._stain_at_once, channels)
+        tile = (min(image.shape[1], self.image_size), min(image.shape[2], self.image_size))
+        return stain_in_tiles(image, tile, self._stain_at_once, channels, batch_size)
 
     def _stain_at_once(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         height, width = brightfield.shape[2:]

@@ -1,22 +1,67 @@
-"""Images larger than a training patch: overlapping tiles of the size of one, blended.
+"""Images larger than a training patch, part by part.
 
-A generator has only ever seen patches of one size. A tile of that size, weighed by how far from its border a pixel is,
-gives every pixel stains from tiles in which it lies inside; where two tiles meet there is no seam.
+Two ways, and which one is right is a property of the network. One that sees only so far (its halo) is given parts with
+that much around them: the result is that of the whole image, with no seam to hide. One that looks at all of what it is
+given has only ever seen patches: it gets tiles of that size, blended with weights that fall to 0 at their border.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
+Stain = Callable[[Float32Array], Float32Array]
+"""Takes images [N, planes, H, W] and gives their stains [N, channels, H, W]."""
 
 
-def stain_in_tiles(
-    image: Float32Array, tile: tuple[int, int], stain: Callable[[Float32Array], Float32Array], channels: int, batch: int
-) -> Float32Array:
+@dataclass(frozen=True, kw_only=True)
+class Reach:
+    """What a part of an image needs around it, so that it is stained as in the whole.
+
+    Attributes
+    ----------
+    unit
+        A window of the image begins at a multiple of this many pixels.
+    margin
+        Pixels beyond the part that may have an influence on it.
+    tile
+        A window is this long, and a multiple of `unit` more; 0 where any multiple of `unit` will do.
+    """
+
+    unit: int
+    margin: int
+    tile: int = 0
+
+    def window(self, start: int, stop: int, length: int) -> tuple[int, int]:
+        """Give the window to stain for the pixels `start` to `stop` of an axis that is `length` long."""
+        first = max(0, (start - self.margin) // self.unit * self.unit)
+        needed = max(stop + self.margin - first, self.tile)
+        last = first + self.tile + -(-(needed - self.tile) // self.unit) * self.unit
+        return first, min(last, length)
+
+
+def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, channels: int) -> Float32Array:
+    """Stain one `image` [planes, H, W] in parts of `part` x `part` pixels, each with a halo: [channels, H, W]."""
+    height, width = image.shape[1:]
+    stains = np.empty((channels, height, width), dtype=np.float32)
+    for top in range(0, height, part):
+        bottom = min(top + part, height)
+        first_row, last_row = reach.window(top, bottom, height)
+        for left in range(0, width, part):
+            right = min(left + part, width)
+            first, last = reach.window(left, right, width)
+            stained = stain(image[None, :, first_row:last_row, first:last])[0]
+            stains[:, top:bottom, left:right] = stained[
+                :, top - first_row : bottom - first_row, left - first : right - first
+            ]
+    return stains
+
+
+def stain_in_tiles(image: Float32Array, tile: tuple[int, int], stain: Stain, channels: int, batch: int) -> Float32Array:
     """Stain one `image` [planes, H, W] tile by tile: float32 [channels, H, W].
 
     Tiles begin at multiples of half their side, counted from the first pixel, so a part of a larger image that begins
@@ -33,35 +78,30 @@ def stain_in_tiles(
         Tiles given to `stain` at once.
     """
     height, width = image.shape[1:]
-    steps = [max(1, side // 2) for side in tile]
-    padded = [
-        side + -(-(length - side) // step) * step
-        for length, side, step in zip((height, width), tile, steps, strict=True)
-    ]
+    rows, columns = (_starts_and_weights(length, side) for length, side in zip((height, width), tile, strict=True))
+    padded = [max(axis) + side for axis, side in zip((rows, columns), tile, strict=True)]
     whole = np.pad(image, ((0, 0), (0, padded[0] - height), (0, padded[1] - width)), mode="reflect")
-    window = np.multiply.outer(_hann(tile[0]), _hann(tile[1])).astype(np.float32)
-    sums = np.zeros((channels, *padded), dtype=np.float32)
-    weights = np.zeros(padded, dtype=np.float32)
-    places = [
-        (slice(top, top + tile[0]), slice(left, left + tile[1]))
-        for top in range(0, padded[0] - tile[0] + 1, steps[0])
-        for left in range(0, padded[1] - tile[1] + 1, steps[1])
-    ]
+    stains = np.zeros((channels, *padded), dtype=np.float32)
+    places = [(top, left) for top in rows for left in columns]
     for some in _parts(places, batch):
-        stained = stain(np.stack([whole[:, rows, columns] for rows, columns in some]))
-        for (rows, columns), one in zip(some, stained, strict=True):
-            sums[:, rows, columns] += one * window
-            weights[rows, columns] += window
-    stains: Float32Array = np.divide(sums, weights, dtype=np.float32)[:, :height, :width]
-    return stains
+        tiles = [whole[:, top : top + tile[0], left : left + tile[1]] for top, left in some]
+        for (top, left), one in zip(some, stain(np.stack(tiles)), strict=True):
+            weighted = one * np.multiply.outer(rows[top], columns[left])
+            stains[:, top : top + tile[0], left : left + tile[1]] += weighted
+    return stains[:, :height, :width]
 
 
-def _hann(length: int) -> npt.NDArray[np.float64]:
-    """Give weights above 0 that add up to 1 with those of the next tile, half a side on."""
-    weights: npt.NDArray[np.float64] = np.sin(np.pi * (np.arange(length) + 0.5) / length) ** 2
-    return weights
+def _starts_and_weights(length: int, tile: int) -> dict[int, Float32Array]:
+    """Give where tiles begin along an axis, and the weight of each of their pixels: at every pixel they add up to 1."""
+    step = max(1, tile // 2)
+    starts = range(0, -(-(length - tile) // step) * step + 1, step)
+    window = np.sin(np.pi * (np.arange(tile) + 0.5) / tile) ** 2
+    total = np.zeros(starts[-1] + tile)
+    for start in starts:
+        total[start : start + tile] += window
+    return {start: (window / total[start : start + tile]).astype(np.float32) for start in starts}
 
 
-def _parts(places: list[tuple[slice, slice]], size: int) -> Iterator[list[tuple[slice, slice]]]:
+def _parts(places: list[tuple[int, int]], size: int) -> Iterator[list[tuple[int, int]]]:
     for start in range(0, len(places), size):
         yield places[start : start + size]
