@@ -23,13 +23,24 @@ def command() -> None:
 @experiment_argument
 @override_option
 @click.option("--force", is_flag=True, help="Build again even if it is up to date.")
+@click.option(
+    "--check", is_flag=True, help="Build nothing: say what would be paired, what is missing, what looks wrong."
+)
 @workers_options
 @json_option
-def build(experiment: Path, overrides: tuple[str, ...], force: bool, workers: Workers, as_json: bool) -> None:
+def build(
+    experiment: Path, overrides: tuple[str, ...], force: bool, check: bool, workers: Workers, as_json: bool
+) -> None:
     """Build the dataset of an experiment into its run folder.
 
-    A build that was stopped goes on where it was. A bad field costs one row of the table.
+    A build that was stopped goes on where it was. A bad field costs one row of the table. --check looks at every image
+    first and exits with 1 if nothing could be built.
     """
+    if check:
+        from vsframework.cli.dataset_check import check_study_of
+
+        check_study_of(experiment, overrides, as_json)
+        return
     from vsframework.dataset import PatchDataset
     from vsframework.pipeline import Run
 

@@ -14,6 +14,7 @@ from vsframework.config import Experiment
 from vsframework.dataset.field import FieldPatches, Steps, patches_of_field
 from vsframework.dataset.layouts import FieldFiles, find_fields
 from vsframework.dataset.parts import Parts, part_key
+from vsframework.dataset.pixel_sizes import StudyPixels
 from vsframework.dataset.store import PatchDataset, PatchWriter
 from vsframework.fanout import HERE, LostWorkerError, Workers, fan_out
 from vsframework.plugins import registry
@@ -71,12 +72,13 @@ def build_dataset(
         keys = [part_key(files, root, shared) for files in fields]
         parts.forget_failures()
         _make_parts(_Build(experiment, root, out), parts, fields, keys, workers)
-        bit_depth = _assemble(writer, parts, fields, keys)
+        bit_depth, pixels = _assemble(writer, parts, fields, keys)
         info = {
             "simulated": (root / SIMULATION_MARK).exists(),
             "fields": len(fields),
             "components": components,
             "experiment": tables,
+            **pixels.record(),
             "vsframework": vsframework.__version__,
             "python": platform.python_version(),
             **(extra or {}),
@@ -119,14 +121,17 @@ def _make_part(build: _Build, item: tuple[FieldFiles, str]) -> None:
 # ------------------------------------------------------------------------------------------------- assembling
 
 
-def _assemble(writer: PatchWriter, parts: Parts, fields: Sequence[FieldFiles], keys: Sequence[str]) -> int:
-    """Put the parts together in the order of the fields, and give the bit depth of their images."""
-    bit_depth = 0
+def _assemble(
+    writer: PatchWriter, parts: Parts, fields: Sequence[FieldFiles], keys: Sequence[str]
+) -> tuple[int, StudyPixels]:
+    """Put the parts together in the order of the fields; give the bit depth and pixel size of their images."""
+    bit_depth, pixels = 0, StudyPixels()
     for files, key in track(zip(fields, keys, strict=True), "Putting it together", len(fields)):
         part = parts.read(key)
         failed = part.failed
         if not failed and bit_depth and part.bit_depth != bit_depth:
             failed = f"its images have {part.bit_depth} bits, those of the first field {bit_depth}"
+        failed = failed or pixels.add(files.id, part.pixel_sizes)
         if failed:
             writer.add({"id": files.id, "donor": files.donor, "field": files.name, "reason": failed}, None)
             continue
@@ -134,7 +139,7 @@ def _assemble(writer: PatchWriter, parts: Parts, fields: Sequence[FieldFiles], k
         writer.add_files(part.hashes)
         for row, patch in part.cells:
             writer.add(row, patch)
-    return bit_depth
+    return bit_depth, pixels
 
 
 # ------------------------------------------------------------------------------------------------ provenance

@@ -14,6 +14,7 @@ from vsframework.config import DataSection, Experiment
 from vsframework.dataset.cells import LocatedCell, detect_cells, localise_crops
 from vsframework.dataset.geometry import Matrix, centre_and_angle, cut_all
 from vsframework.dataset.layouts import FieldFiles
+from vsframework.dataset.pixel_sizes import PixelSizes, to_one_size
 from vsframework.dataset.planes import middle_plane, read_planes, read_stains
 from vsframework.dataset.store import Patch
 from vsframework.errors import VsfError
@@ -59,6 +60,8 @@ class FieldPatches:
         A row of the table per cell, with its pixels where it is accepted.
     bit_depth
         Of its images; 0 where the field was not read.
+    pixel_sizes
+        Of its images.
     hashes
         sha256 of its files by their path below the raw folder.
     failed
@@ -67,6 +70,7 @@ class FieldPatches:
 
     cells: Sequence[tuple[Mapping[str, Any], Patch | None]] = ()
     bit_depth: int = 0
+    pixel_sizes: PixelSizes = field(default_factory=PixelSizes)
     hashes: Mapping[str, str] = field(default_factory=dict)
     failed: str = ""
 
@@ -92,7 +96,7 @@ def patches_of_field(files: FieldFiles, experiment: Experiment, steps: Steps, ro
         return FieldPatches(failed=_below(root, explain(error)))
     for row, _ in cells:
         row["reason"] = _below(root, row["reason"])
-    return FieldPatches(cells=cells, bit_depth=loaded.bit_depth, hashes=loaded.hashes)
+    return FieldPatches(cells=cells, bit_depth=loaded.bit_depth, pixel_sizes=loaded.pixel_sizes, hashes=loaded.hashes)
 
 
 @dataclass
@@ -103,6 +107,7 @@ class _LoadedField:
     stains: list[ImageArray]
     to_brightfield: Matrix
     bit_depth: int
+    pixel_sizes: PixelSizes
     hashes: dict[str, str] = field(default_factory=dict)
 
 
@@ -114,7 +119,7 @@ def _below(root: Path, reason: str) -> str:
 def _load(files: FieldFiles, data: DataSection, steps: Steps, root: Path) -> _LoadedField:
     planes, plane_images = read_planes(data, files.brightfield, files.within)
     stain_images = read_stains(data, files)
-    stains = [image.plane() for image in stain_images]
+    planes, stains, pixel_sizes = to_one_size(data, planes, plane_images, stain_images)
     depths = {image.bit_depth for image in (*plane_images, *stain_images)}
     if len(depths) > 1:
         raise VsfError(f"its channels have different bit depths ({', '.join(map(str, sorted(depths)))})")
@@ -136,6 +141,7 @@ def _load(files: FieldFiles, data: DataSection, steps: Steps, root: Path) -> _Lo
         stains=stains,
         to_brightfield=to_brightfield,
         bit_depth=depths.pop(),
+        pixel_sizes=pixel_sizes,
         hashes={path.relative_to(root).as_posix(): contents_hash(path) for path in files.files},
     )
 

@@ -6,6 +6,7 @@ input files. So a part that is there is right, whoever wrote it, and one of anot
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -21,11 +22,12 @@ from safetensors.numpy import save_file
 from vsframework.atomic import atomic_path
 from vsframework.dataset.field import FieldPatches
 from vsframework.dataset.layouts import FieldFiles
+from vsframework.dataset.pixel_sizes import PixelSizes
 from vsframework.dataset.store import ARRAYS, Patch
 from vsframework.errors import VsfError
 from vsframework.images import files_of
 
-FORMAT = 1
+FORMAT = 2
 """Raised when a part of an older version of this code would not be right any more."""
 
 
@@ -74,7 +76,9 @@ class Parts:
             pixels = [getattr(patch, name) for patch in patches]
             if pixels and pixels[0] is not None:
                 tensors[name] = np.ascontiguousarray(np.stack(pixels), dtype=np.float32)
-        header = {"bit_depth": part.bit_depth, "hashes": part.hashes, "failed": part.failed, "cells": cells}
+        sizes = dataclasses.asdict(part.pixel_sizes)
+        header = {"bit_depth": part.bit_depth, "pixel_sizes": sizes, "hashes": part.hashes}
+        header |= {"failed": part.failed, "cells": cells}
         with atomic_path(self.failed_path(key) if part.failed else self.path(key)) as temporary:
             save_file(tensors, temporary, {"field": json.dumps(header, default=_plain)})
 
@@ -94,6 +98,7 @@ class Parts:
             return FieldPatches(
                 cells=[(cell["row"], _patch(arrays, cell["patch"])) for cell in header["cells"]],
                 bit_depth=header["bit_depth"],
+                pixel_sizes=_pixel_sizes(header["pixel_sizes"]),
                 hashes=header["hashes"],
                 failed=header["failed"],
             )
@@ -102,6 +107,10 @@ class Parts:
                 f"{path}, a finished field of this build, cannot be read ({error}): delete it and run the same command "
                 "again"
             ) from error
+
+
+def _pixel_sizes(stored: Mapping[str, Any]) -> PixelSizes:
+    return PixelSizes(**{**stored, "resampled_from": tuple(stored["resampled_from"])})
 
 
 def part_key(files: FieldFiles, root: Path, depends_on: Mapping[str, Any]) -> str:

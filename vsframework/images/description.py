@@ -25,6 +25,9 @@ No inch: ImageJ copies it from the 72 dpi of a screenshot."""
 SQUARE_WITHIN = 1e-3
 """Relative difference of pixel width and height that a rounded rational can make, and no more."""
 
+MAX_PLANES = 2**20
+"""Planes that one OME-XML may describe: twelve days of a frame per second."""
+
 SIGNIFICANT_BITS = "SignificantBits"
 """OME's attribute, and the key that we put among ImageJ's image properties, which know no bit depth."""
 
@@ -42,13 +45,19 @@ class Description:
     files: frozenset[str] = frozenset()
 
 
-def describe_ome(path: Path, xml: str) -> Description:
+def describe_ome(path: Path, xml: str, page_pixels: int) -> Description:
     """Read the first image of OME-XML.
+
+    Parameters
+    ----------
+    page_pixels
+        Of the first page of the file: what it describes must be a number of pages of such a size.
 
     Raises
     ------
     VsfError
-        When pixels are not square, a unit is no length, or the pixels are described in another file.
+        When pixels are not square, a unit is no length, the pixels are described in another file, or there would be
+        more planes than any field has.
     """
     root = ElementTree.fromstring(xml)  # noqa: S314 - a document type is refused before this is called
     only = root.find("{*}BinaryOnly")
@@ -61,6 +70,11 @@ def describe_ome(path: Path, xml: str) -> Description:
     pixels = root.find("{*}Image/{*}Pixels")
     if pixels is None:
         return Description()
+    for image in root.findall("{*}Image/{*}Pixels"):  # readers make a list of that many pages before they look
+        samples = math.prod(int(image.get(f"Size{axis}", "1")) for axis in "XYZCT")
+        counts = [int(part.get("PlaneCount", "1")) for part in image.findall("{*}TiffData")]
+        if samples > MAX_PLANES * page_pixels or any(count > MAX_PLANES for count in counts):
+            raise VsfError(f"{path} declares more planes than a file can hold: it is damaged, save it anew")
     sizes = [_ome_length(path, pixels, axis) for axis in "XY"]
     bits = pixels.get(SIGNIFICANT_BITS, "")
     return Description(

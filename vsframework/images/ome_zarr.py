@@ -12,6 +12,7 @@ import numpy.typing as npt
 import zarr
 
 from vsframework.errors import VsfError
+from vsframework.images.checked_blosc import with_checked_blosc
 from vsframework.images.description import MICROMETRES, square_pixel
 from vsframework.readers import StoredPlanes
 
@@ -171,7 +172,7 @@ def _full_resolution(path: Path, group: Any, scale: Mapping[str, Any]) -> Any:
         raise VsfError(f"{path} is compressed with {', '.join(unsafe)}: save it with blosc, zstd or gzip")
     if math.prod(array.shards or array.chunks) > MAX_CHUNK_SAMPLES and math.prod(array.chunks) > MAX_CHUNK_SAMPLES:
         raise VsfError(f"{path} has chunks of {array.chunks} samples, too large to decode: save it in smaller ones")
-    return array
+    return with_checked_blosc(array)
 
 
 def _codecs(metadata: Mapping[str, Any]) -> Iterator[str]:

@@ -50,7 +50,7 @@ def open_tiff(path: Path) -> StoredPlanes:
         ome = tiff.ome_metadata if tiff.is_ome else None
         if ome is not None and "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
             raise VsfError(f"{path} has a document type in its OME-XML, which no microscope writes: save it anew")
-        description = describe_ome(path, ome) if ome is not None else Description()
+        description = describe_ome(path, ome, _page_pixels(tiff)) if ome is not None else Description()
         if not (description.files - {path.name}):
             return _open(path, tiff, description, whole=ome is not None)
     for name in sorted(description.files):
@@ -114,6 +114,11 @@ def _open(path: Path, tiff: Any, description: Description, whole: bool) -> Store
         bit_depth=bits,
         chunk=planes.chunk,
     )
+
+
+def _page_pixels(tiff: Any) -> int:
+    page = tiff.pages.first
+    return max(1, int(page.imagewidth) * int(page.imagelength))
 
 
 def _colour(path: Path, series: Any, description: Description, bits: int) -> StoredPlanes:

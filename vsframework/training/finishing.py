@@ -53,6 +53,7 @@ def describe_training(
         "stains": list(dataset.stains),
         "image_size": dataset.size,
         "bit_depth": dataset.bit_depth,
+        "pixel_size_um": dataset.info.get("pixel_size_um"),
         "normalisation": patches.normalisation.as_json(),
         "models": [{"name": model.plan.name, "channels": list(model.plan.channels)} for model in models],
         "generator": describe_generator(experiment),
