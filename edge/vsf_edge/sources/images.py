@@ -50,7 +50,7 @@ class Images:
 
     def open(self) -> None:
         """Look which files there are."""
-        self._files = _files(self._address)
+        self._files = image_files(self._address)
         self._waiting.clear()
         self._next, self._number, self._good = 0, 0, False
         self._pace = Pace(self._set.fps)
@@ -92,9 +92,16 @@ class Images:
         return 0
 
 
-def _files(address: str) -> list[Path]:
+def image_files(address: str) -> list[Path]:
+    """Give the images at `address`, a file, a folder or a pattern, in the order in which people count.
+
+    Raises
+    ------
+    EdgeUsageError
+        When there are none.
+    """
     if not address:
-        raise EdgeUsageError("source images needs a file, a folder or a pattern: --source images:FOLDER")
+        raise EdgeUsageError("images need a file, a folder or a pattern, as in --source images:FOLDER")
     path = Path(address)
     if path.is_file():
         return [path]
