@@ -55,6 +55,8 @@ class EdgePlugin:
         """
         try:
             built = self.point.load()(*address, **settings)
+        except EdgeError:  # a wrong setting: the plugin has said so in its own sentence
+            raise
         except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())
             raise EdgeError(
