@@ -9,14 +9,15 @@ multiply-and-add per pixel and no division.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.errors import EdgeError
-from vsf_edge.interfaces import Array
 from vsf_edge.frames import Pixels
+from vsf_edge.interfaces import Array
 
 HALO_SHARE = 0.125
 """Half of what two tiles share, in parts of a tile's side."""
@@ -54,10 +55,12 @@ class Tiling:
     def __len__(self) -> int:
         return len(self._places)
 
-    def cut(self, field: Pixels, out: npt.NDArray[np.generic]) -> None:
+    def cut(self, field: Pixels, out: npt.NDArray[Any]) -> None:
         """Cut `field` [H, W] into `out` [len(self), 1, size, size] of its own dtype."""
         missing = [padded - length for padded, length in zip(self._padded, self.shape, strict=True)]
-        whole = np.pad(field, [(0, part) for part in missing], mode="reflect") if any(missing) else field
+        whole: npt.NDArray[Any] = (
+            np.pad(field, [(0, part) for part in missing], mode="reflect") if any(missing) else field
+        )
         method = cv2.INTER_AREA if self.side > self.size else cv2.INTER_LINEAR
         for tile, (top, left) in zip(out[:, 0], self._places, strict=True):
             part = whole[top : top + self.side, left : left + self.side]
@@ -78,7 +81,7 @@ class Tiling:
                 weights = self._weights[top, left]
                 for total, stain in zip(sums, tile, strict=True):
                     if self.side != self.size:
-                        stain = cv2.resize(stain, (self.side, self.side), interpolation=method)  # noqa: PLW2901
+                        stain = cv2.resize(stain, (self.side, self.side), interpolation=method)
                     cv2.accumulateProduct(stain, weights, total[top : top + self.side, left : left + self.side])
         assert sums is not None
         return sums[:, : self.shape[0], : self.shape[1]]

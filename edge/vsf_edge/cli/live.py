@@ -25,10 +25,12 @@ if TYPE_CHECKING:
 @click.option("--mode", type=click.Choice(["cells", "field"]), default="cells", show_default=True,
               help="Stain the heads only, or the whole field too.")  # fmt: skip
 @click.option("--policy", type=click.Choice(["latest", "all"]), default="latest", show_default=True,
-              help="When frames come too fast: the newest one wins, or each waits for its turn and a loss is an error.")  # fmt: skip
+              help="When frames come too fast: the newest wins, or each waits its turn and a loss is an error.")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
               help="Record from the start, into a new folder in this one.")  # fmt: skip
-@click.option("--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of the view in a browser.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8765, show_default=True, help="Of the view in a browser."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address that the view is served on.")
 @click.option("--token", default="", help="What everybody must know who looks on from another computer.")
 @click.option("--no-browser-view", is_flag=True, help="Serve no view.")
@@ -85,7 +87,8 @@ def command(
             stack.callback(close_log, open_log(log_file))
         bundle = stack.enter_context(options.opened(chosen, verify))
         engine = options.ready(bundle, runtime, precision).engine
-        settings = LoopSettings(mode=mode, policy=policy, frames=frames, seconds=seconds, folder=record or Path("recordings"))
+        folder = record or Path("recordings")
+        settings = LoopSettings(mode=mode, policy=policy, frames=frames, seconds=seconds, folder=folder)
         wishes = Wishes(
             source=source,
             given=given,
@@ -101,7 +104,13 @@ def command(
         loop.notices.listen(lambda notice: _say(f"{notice.level}: {notice.text}"))
         _say(f"{chosen} with {engine.label} on {source}; Ctrl-C ends it")
         loop.run()
-        summary = {"engine": engine.label, "source": source, "mode": mode, "policy": policy, **loop.statistics.document()}
+        summary = {
+            "engine": engine.label,
+            "source": source,
+            "mode": mode,
+            "policy": policy,
+            **loop.statistics.document(),
+        }
     if as_json:
         click.echo(json.dumps(summary, indent=2))
     else:

@@ -156,7 +156,10 @@ class Acquisition:
     def _tell_failed(self, error: Exception) -> None:
         if not self._failed and not isinstance(error, _StalledError):
             self._notices.tell(
-                "warning", "source-lost", f"the source failed ({brief(error)}): trying again until it is back", always=True
+                "warning",
+                "source-lost",
+                f"the source failed ({brief(error)}): trying again until it is back",
+                always=True,
             )
         elif self._failed:
             self._notices.tell("warning", "source-lost", f"the source is still not back ({brief(error)})")

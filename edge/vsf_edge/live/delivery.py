@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from vsf_edge.errors import EdgeError, brief
 from vsf_edge.frames import FrameResult, LiveSession, Notice, Policy
@@ -123,8 +124,7 @@ class SinkThread:
             while self._told:
                 self._guarded(lambda: self.sink.notice(self._told.popleft()))
             if result is not None:
-                taken = result
-                if not self._guarded(lambda: self.sink.take(taken)) and self.sink.every:
+                if not self._guarded(partial(self.sink.take, result)) and self.sink.every:
                     self._statistics.drop(f"sink {self.name}")
 
     def _guarded(self, act: Callable[[], None]) -> bool:

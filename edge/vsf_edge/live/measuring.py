@@ -91,7 +91,7 @@ class Measuring:
         }
         abstained = [""] * count
         unknown = np.full(count, np.nan)
-        ends = {name: (unknown, unknown) for name in names}
+        ends = dict.fromkeys(names, (unknown, unknown))
         if self._table is not None:
             try:
                 verdicts = self._table.judge(work.patches)

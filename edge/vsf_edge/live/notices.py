@@ -1,4 +1,4 @@
-"""Notices: what a user should know goes to every sink, to the log and to the terminal; the same one not all the time."""
+"""What a user should know goes to every sink, the log and the terminal; the same thing not all the time."""
 
 from __future__ import annotations
 

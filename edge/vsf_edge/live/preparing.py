@@ -46,9 +46,13 @@ class Preparing:
         self, manifest: Manifest, make_detector: Callable[[float], Detector], mode: Mode, notices: Notices, name: str
     ) -> None:
         if manifest.field_px is None or manifest.patch_size is None:
-            raise EdgeUsageError(f"{name} does not say how a cell is cut out of a field: export it again with this version")
+            raise EdgeUsageError(
+                f"{name} does not say how a cell is cut out of a field: export it again with this version"
+            )
         if manifest.in_channels != 1:
-            raise EdgeUsageError(f"{name} takes {manifest.in_channels} planes of focus, and a camera gives one: use 'run'")
+            raise EdgeUsageError(
+                f"{name} takes {manifest.in_channels} planes of focus, and a camera gives one: use 'run'"
+            )
         self._manifest, self._mode, self._notices = manifest, mode, notices
         self._size, self._make = manifest.patch_size, make_detector
         self._field_px = self._trained_px = manifest.field_px
@@ -86,8 +90,8 @@ class Preparing:
             return
         if self._mode == "field" and field_px != self._trained_px:
             raise EdgeUsageError(
-                f"the camera's pixels are {here:g} um and the model was trained on {trained:g} um, so a whole field cannot "
-                "be stained as it is: use --mode cells, which scales each cell"
+                f"the camera's pixels are {here:g} um and the model was trained on {trained:g} um, so a whole field "
+                "cannot be stained as it is: use --mode cells, which scales each cell"
             )
         self._field_px = field_px
         self._detector = self._make(field_px * HEAD_SHARE)
@@ -117,6 +121,6 @@ def depth_problem(frame: Frame, manifest: Manifest) -> str:
         return ""
     bits = np.log2(manifest.input_full_scale + 1)
     return (
-        f"the camera gives {frame.bit_depth} bits and the model was trained on {bits:g}: set the camera to {bits:g} bits, "
-        "or use a model that was trained on such images"
+        f"the camera gives {frame.bit_depth} bits and the model was trained on {bits:g}: set the camera to {bits:g} "
+        "bits, or use a model that was trained on such images"
     )

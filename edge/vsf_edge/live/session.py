@@ -103,9 +103,7 @@ class LiveLoop:
         self._stained: BoundedQueue[Work] = BoundedQueue(1)
         self._delivery = Delivery(self.notices, self.statistics, settings.waiting_results)
         self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
-        self._preparing = Preparing(
-            manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path)
-        )
+        self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
         self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices)
         self._measuring = Measuring(manifest, _table(parts.bundle), self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
@@ -168,10 +166,12 @@ class LiveLoop:
             thread.wait_started()
         self.controls.begin(self.session, threads.get("recording"))
         if self.session.simulated:
-            self._say("info", "simulated", "the model was trained on simulated images: its numbers are for trying out only")
+            self._say(
+                "info", "simulated", "the model was trained on simulated images: its numbers are for trying out only"
+            )
         if self.session.manifest.documents.get("trust") is None:
-            self._say("warning", "no-trust-table", "the model has no trust table: no cell is turned away and no value has an "
-                      "interval; run 'vsf calibrate' and export it again")  # fmt: skip
+            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no value "
+                      "has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
 
     def _wait(self, started: float) -> None:
         """Wait for the end; meanwhile log the numbers, and watch that the source answers."""
@@ -185,7 +185,9 @@ class LiveLoop:
                 log("statistics", self.statistics.document())
             quiet = now - self._acquisition.alive_at
             if quiet > self._settings.stall_s + self._settings.last_retry_s:
-                self._say("error", "source-hangs", f"the source has not answered for {quiet:.0f} s: unplug it, or restart")
+                self._say(
+                    "error", "source-hangs", f"the source has not answered for {quiet:.0f} s: unplug it, or restart"
+                )
 
     def _join(self, threads: list[threading.Thread]) -> None:
         """Let the stages finish what they have, then the sinks; what hangs is left when the time is over."""

@@ -1,4 +1,4 @@
-"""Second stage: runs the network on the patches, and on the tiles; what fails is tried smaller, then with a new engine."""
+"""Second stage: runs the network on patches and tiles; what fails is tried smaller, then with a new engine."""
 
 from __future__ import annotations
 
@@ -66,18 +66,21 @@ class Staining:
         except Exception as error:  # a runtime: its exceptions have no common base
             work.outputs, work.field_stains = {}, None
             work.problem = f"the runtime failed ({brief(error)})"
-            self._notices.tell("error", "runtime-failed", f"{work.problem}: frames go on unstained until it works again")
+            self._notices.tell(
+                "error", "runtime-failed", f"{work.problem}: frames go on unstained until it works again"
+            )
             self._failed = True
             self._retry_at = time.monotonic() + self._backoff.next()
 
     def _stain_field(self, work: Work) -> None:
+        tiles = work.tiles
         assert work.tiling is not None
-        assert work.tiles is not None
+        assert tiles is not None
         network = 0.0
 
         def parts() -> Iterator[Array]:
             nonlocal network
-            runs = self._run(work.tiles)
+            runs = self._run(tiles)
             while True:
                 start = time.perf_counter()
                 outputs = next(runs, None)

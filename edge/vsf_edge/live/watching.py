@@ -48,7 +48,9 @@ class Watch:
         if frame.bit_depth != last.bit_depth:
             self._tell("warning", "bit-depth-changed", "pixels have", f"{last.bit_depth}", f"{frame.bit_depth} bits")
         if frame.pixel_size_um != last.pixel_size_um:
-            self._tell("warning", "pixel-size-changed", "a pixel is", f"{last.pixel_size_um}", f"{frame.pixel_size_um} um")
+            self._tell(
+                "warning", "pixel-size-changed", "a pixel is", f"{last.pixel_size_um}", f"{frame.pixel_size_um} um"
+            )
         for name in sorted({*last.metadata, *frame.metadata}):
             before, now = last.metadata.get(name), frame.metadata.get(name)
             if name.lower().startswith("exposure") and before != now:
@@ -60,8 +62,8 @@ class Watch:
             self._notices.tell(
                 "warning",
                 "clock-jumped",
-                f"the clock of this computer jumped by {self._clock - before:+.1f} s: latencies do not depend on it, but "
-                "the times in a recording do",
+                f"the clock of this computer jumped by {self._clock - before:+.1f} s: latencies do not depend on it, "
+                "but the times in a recording do",
             )
 
     def _tell(self, level: str, kind: str, what: str, before: str, now: str) -> None:
