@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.frames import Detection
+from vsf_edge.web.levels import Pixels
 
 OUTLINE = (0.60, 0.42)
 """Half axes of a head's outline in lengths of the head, along it and across."""
@@ -43,7 +44,7 @@ class Reduction:
         """Give where a column or row of the frame lies in the picture; pixel centres are whole numbers in both."""
         return (position + 0.5) / self.factor - 0.5
 
-    def apply(self, plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def apply(self, plane: Pixels) -> Pixels:
         """Make the plane [H, W] smaller: [height, width], means."""
         if self.factor == 1:
             return plane
