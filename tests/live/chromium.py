@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -123,6 +124,7 @@ class Chromium:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._stack = ExitStack()
 
     def __enter__(self) -> Tab:
         profile = self._folder / "profile"
@@ -136,10 +138,9 @@ class Chromium:
         port = told.read_text().splitlines()[0]
         with urlopen(f"http://127.0.0.1:{port}/json") as answer:
             pages = [target for target in json.load(answer) if target["type"] == "page"]
-        self._socket = connect(pages[0]["webSocketDebuggerUrl"], max_size=None)
-        return Tab(self._socket)
+        return Tab(self._stack.enter_context(connect(pages[0]["webSocketDebuggerUrl"], max_size=None)))
 
     def __exit__(self, *_: object) -> None:
-        self._socket.close()
+        self._stack.close()
         self._process.terminate()
         self._process.wait(20)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import numpy.typing as npt
 from vsf_edge.frames import Detection, Frame, FrameResult, LiveCell, LiveSession, Readout
 from vsf_edge.interfaces import Sink
 from vsf_edge.manifest import Manifest, Quantity, Stain
+from vsf_edge.sinks.browser import BrowserView
 from vsframework.simulation.fields import SimulatedField, simulate_field
 from vsframework.simulation.fragmentation import draw_donor
 from vsframework.simulation.geometry import crop_matrix, invert, warp
@@ -57,11 +60,7 @@ def manifest(**changes: Any) -> Manifest:
         "stride": PATCH,
         "stains_output": "stains",
         "stains": (Stain(name="dsDNA", full_scale=255.0), Stain(name="ssDNA", full_scale=255.0)),
-        "quantities": (
-            Quantity(
-                name="dfi", unit="1", description="DNA fragmentation index.", output="dfi"
-            ),
-        ),
+        "quantities": (Quantity(name="dfi", unit="1", description="DNA fragmentation index.", output="dfi"),),
         "models": {},
         "files": {},
         "document": {},
@@ -144,6 +143,23 @@ def result(
         "dropped": {"camera": 0, "behind": 3},
     }
     return FrameResult(**{**entries, **changes})
+
+
+@contextmanager
+def viewing(
+    controls: ScriptedControls | None = None,
+    address: str = "127.0.0.1:0",
+    live: LiveSession | None = None,
+    **settings: Any,
+) -> Iterator[BrowserView]:
+    """A live view that serves: without frames until it is given some."""
+    told: list[str] = []
+    view = BrowserView(address, announce=told.append, **settings)
+    view.start(live or session(controls))
+    try:
+        yield view
+    finally:
+        view.stop()
 
 
 class Producer:

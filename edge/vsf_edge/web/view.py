@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -28,6 +29,10 @@ RATE_OVER = 2.0
 
 LOOK_AT_CONTROLS = 0.25
 """Seconds from one look at the controls (somebody else may pause) to the next."""
+
+
+FAREWELL = 0.2
+"""Seconds that the pages have to go when the session ends."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +64,8 @@ class View:
         The frames of the page, and of the stream of pictures for where no script runs.
     watchers
         Pages that are told notices and the state of the controls.
+    ended
+        Set when everybody is to go.
     painted
         Told how many seconds a message took; for the metrics.
     """
@@ -66,6 +73,7 @@ class View:
     def __init__(self, session: LiveSession, settings: ViewSettings) -> None:
         self.session, self.settings = session, settings
         self.watchers: set[Watcher] = set()
+        self.ended = asyncio.Event()
         self.places = settings.clients
         self.painted: Callable[[float], None] = lambda seconds: None
         self._painter = Painter(session.manifest, settings.side)
@@ -98,8 +106,10 @@ class View:
             self._loop.call_soon_threadsafe(call, *arguments)
 
     def end(self) -> None:
-        """Let everybody go."""
-        self._in_loop(self._end)
+        """Let everybody go; takes at most `FAREWELL`."""
+        if self._loop is not None and not self._loop.is_closed():
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(2 * FAREWELL)
 
     # ----------------------------------------------------------------------------------------------- in the event loop
 
@@ -116,9 +126,14 @@ class View:
         finally:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
+        self.ended.set()
         self.page.end()
         self.motion.end()
+        for _ in range(10):
+            if not self.watchers:
+                break
+            await asyncio.sleep(FAREWELL / 10)
 
     def hello(self) -> dict[str, Any]:
         """Give what a page is told first."""

@@ -54,13 +54,13 @@ class Page:
         view.watchers.add(self)
         try:
             async with asyncio.TaskGroup() as tasks:
-                for work in (self._listen(), self._send_texts(), self._send_frames()):
+                for work in (self._listen(), self._send_texts(), self._send_frames(), self._until_the_end()):
                     tasks.create_task(work)
         except* CutError as cuts:
             cut = cuts.exceptions[0]
             assert isinstance(cut, CutError)
             await self._close(cut.code, str(cut))
-        except* (WebSocketDisconnect, OSError):
+        except* (WebSocketDisconnect, OSError, EdgeError):
             pass
         finally:
             view.places += 1
@@ -84,6 +84,10 @@ class Page:
                 self._resting = not request.ready
                 self._ready.set()
 
+    async def _until_the_end(self) -> None:
+        await self._view.ended.wait()
+        raise CutError(ENDED, "the session has ended")
+
     async def _send_texts(self) -> None:
         while True:
             text = await self._texts.get()
@@ -93,10 +97,7 @@ class Page:
         serial = 0
         while True:
             await self._until_ready()
-            try:
-                serial, message = await self._view.page.next(serial)
-            except EdgeError as error:
-                raise CutError(ENDED, str(error)) from error
+            serial, message = await self._view.page.next(serial)
             self._ready.clear()
             await self._within(self._socket.send_bytes(message))
 
