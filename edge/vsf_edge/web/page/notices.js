@@ -1,0 +1,49 @@
+// What the user should know: the newest notice of each kind. Information and warnings go by themselves; errors stay until
+// they are closed.
+const AT_MOST = 3;
+const STAYS = {info: 6000, warning: 15000};
+const OLD = 60;
+
+export class Notices {
+  constructor(section) {
+    this.section = section;
+  }
+
+  clear() {
+    this.section.replaceChildren();
+  }
+
+  recall(notices) {
+    this.clear();
+    const now = Date.now() / 1000;
+    notices.filter(({level, time}) => level !== "info" && now - time < OLD).forEach((notice) => this.add(notice));
+  }
+
+  add({level, kind, text, time}) {
+    this.section.querySelector(`[data-kind="${CSS.escape(kind)}"]`)?.remove();
+    const row = document.createElement("div");
+    row.dataset.kind = kind;
+    row.className = "notice";
+    row.dataset.level = level;
+    const at = new Date(1000 * time).toTimeString().slice(0, 8);
+    const close = Object.assign(document.createElement("button"), {type: "button", className: "small", textContent: "×"});
+    close.setAttribute("aria-label", "Close this notice");
+    close.onclick = () => row.remove();
+    row.append(
+      Object.assign(document.createElement("time"), {textContent: at}),
+      Object.assign(document.createElement("span"), {textContent: text}),
+      close,
+    );
+    this.section.prepend(row);
+    while (this.section.children.length > AT_MOST) this.section.lastChild.remove();
+    if (STAYS[level]) setTimeout(() => row.remove(), STAYS[level]);
+  }
+
+  info(text) {
+    this.add({level: "info", kind: "answer", text, time: Date.now() / 1000});
+  }
+
+  error(text) {
+    this.add({level: "error", kind: "answer", text, time: Date.now() / 1000});
+  }
+}
