@@ -170,8 +170,8 @@ class LiveLoop:
                 "info", "simulated", "the model was trained on simulated images: its numbers are for trying out only"
             )
         if self.session.manifest.documents.get("trust") is None:
-            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no value "
-                      "has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
+            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no "
+                      "value has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
 
     def _wait(self, started: float) -> None:
         """Wait for the end; meanwhile log the numbers, and watch that the source answers."""
