@@ -1,0 +1,1 @@
+"""Where results go: the built-in sinks of the live loop."""
