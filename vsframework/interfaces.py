@@ -316,6 +316,11 @@ class ExportSpec:
         where there are none.
     metadata
         Provenance to carry along: JSON values only.
+    field_px, pixel_size_um
+        Side of the square that is cut around a head, in pixels of a field of training, and the side of such a pixel in
+        micrometres; None where it is not known.
+    simulated
+        Whether the training images were simulated; None where it is not known.
     """
 
     in_channels: int
@@ -329,6 +334,9 @@ class ExportSpec:
     cells: tuple[str, ...] = ()
     calibration: npt.NDArray[np.float32] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    field_px: int | None = None
+    pixel_size_um: float | None = None
+    simulated: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

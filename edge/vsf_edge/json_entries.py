@@ -135,6 +135,15 @@ class Entries:
         """Give a positive number, or None where it is null or left out."""
         return self.positive(key) if self.has(key) else None
 
+    def optional_truth(self, key: str) -> bool | None:
+        """Give true or false, or None where it is null or left out."""
+        if not self.has(key):
+            return None
+        value = self._find(key)
+        if not isinstance(value, bool):
+            raise self.wrong(key, "is not true or false")
+        return value
+
     def names(self, key: str) -> dict[str, str]:
         """Give a table of texts; empty where it is left out."""
         if not self.has(key):

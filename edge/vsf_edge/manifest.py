@@ -15,7 +15,8 @@ from vsf_edge.errors import BundleError
 from vsf_edge.json_entries import Entries, is_name, parse_json
 
 FORMAT = "vsframework-bundle"
-SCHEMA_VERSION = "1.0"
+SCHEMA_VERSION = "1.1"
+"""1.1 added ``input.field_px`` and ``simulated``; bundles of 1.0 are read, without them."""
 MANIFEST_NAME = "manifest.json"
 MAX_CHANNELS = 64
 
@@ -83,8 +84,12 @@ class Manifest:
         Side of the square patches of training in pixels, where the graph takes other sizes too.
     max_batch, max_height, max_width
         What the graph was made for; None where nothing limits it.
+    field_px
+        Side in pixels of the square that was cut around a head out of a field of training, and resized to the patch.
     pixel_size_um
-        Side of a brightfield pixel of training in micrometres, where it is known.
+        Side of a pixel of those fields in micrometres, where it is known.
+    simulated
+        Whether the model was trained on simulated images; None where the bundle does not say.
     drift_limit
         The largest drift from torch that the exporter allowed, and that an engine built here may have.
     documents
@@ -111,7 +116,9 @@ class Manifest:
     max_batch: int | None = None
     max_height: int | None = None
     max_width: int | None = None
+    field_px: int | None = None
     pixel_size_um: float | None = None
+    simulated: bool | None = None
     drift_limit: float | None = None
     documents: Mapping[str, str] = field(default_factory=dict)
     intended_use: str = "not stated"
@@ -187,7 +194,9 @@ def _read(entries: Entries) -> Manifest:
         max_height=entries.optional_count("input.max_height"),
         max_width=entries.optional_count("input.max_width"),
         drift_limit=entries.optional_positive("parity_limit"),
+        field_px=entries.optional_count("input.field_px"),
         pixel_size_um=entries.optional_positive("input.pixel_size_um"),
+        simulated=entries.optional_truth("simulated"),
         documents=_listed(entries, "documents", files, minimum=0),
         intended_use=entries.text("intended_use") if entries.has("intended_use") else "not stated",
     )

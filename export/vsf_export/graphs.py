@@ -118,7 +118,10 @@ class Graphs:
                 "max_height": limits.max_side,
                 "max_width": limits.max_side,
                 "full_scale": float(spec.brightfield_full_scale),
+                "field_px": spec.field_px,
+                "pixel_size_um": spec.pixel_size_um,
             },
+            "simulated": spec.simulated,
             "output": {
                 "name": STAINS,
                 "dtype": self.result,

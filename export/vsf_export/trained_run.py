@@ -62,6 +62,9 @@ def load_run(run: Path) -> TrainedRun:
         quantifier=stainer.quantifier,
         reference=reference,
         cells=cells,
+        field_px=experiment.patches.field_px,
+        pixel_size_um=dataset.info.get("pixel_size_um"),
+        simulated=dataset.info.get("simulated"),
         calibration=calibration_patches(dataset, (*experiment.split.test_donors, *experiment.split.validation_donors)),
         metadata={
             "experiment": experiment.name,

@@ -21,7 +21,8 @@ BEYOND = ("not among the files", "names one thing twice")  # what the schema's d
 
 FULL: dict[str, Any] = {
     "format": "vsframework-bundle",
-    "schema_version": "1.0",
+    "schema_version": "1.1",
+    "simulated": True,
     "intended_use": "research use only",
     "model": {"files": {"fp32": "m"}},
     "documents": {"licence": "LICENSE"},
@@ -37,6 +38,7 @@ FULL: dict[str, Any] = {
         "max_batch": 4,
         "max_height": 64,
         "max_width": None,
+        "field_px": 3,
         "pixel_size_um": 0.1,
     },
     "output": {"name": "stains", "dtype": "uint16"},

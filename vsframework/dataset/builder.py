@@ -61,6 +61,7 @@ class _LoadedField:
     stains: list[ImageArray]
     to_brightfield: Matrix
     bit_depth: int
+    pixel_size_um: float | None = None
     hashes: dict[str, str] = field(default_factory=dict)
 
 
@@ -92,6 +93,7 @@ def build_dataset(
     steps = Steps.of(experiment)
     stains = experiment.data.stains
     bit_depth = 0
+    pixel_sizes: set[float | None] = set()
     files: dict[str, str] = {}
     with PatchWriter(out, stains=stains, size=experiment.patches.size, planes=experiment.data.planes) as writer:
         for files_of_field in track(fields, "Building the dataset"):
@@ -108,10 +110,13 @@ def build_dataset(
                 writer.add(_rejected(files_of_field, reason), None)
                 continue
             bit_depth = loaded.bit_depth
+            pixel_sizes.add(loaded.pixel_size_um)
             files.update(loaded.hashes)
             for row, patch in rows:
                 writer.add(row, patch)
-        info = {**_provenance(experiment, root, len(fields), files), **(extra or {})}
+        # known only where every field says the same
+        size = {"pixel_size_um": pixel_sizes.pop() if len(pixel_sizes) == 1 else None}
+        info = {**_provenance(experiment, root, len(fields), files), **size, **(extra or {})}
         return writer.finish(info, steps.quantifier.quantities, bit_depth)
 
 
@@ -146,6 +151,7 @@ def _load(files: FieldFiles, data: DataSection, steps: Steps, root: Path) -> _Lo
         stains=stains,
         to_brightfield=to_brightfield,
         bit_depth=depths.pop(),
+        pixel_size_um=plane_images[0].pixel_size_um,
         hashes={path.relative_to(root).as_posix(): _sha256(path) for path in files.files},
     )
 

@@ -1,0 +1,142 @@
+"""Paints the pictures of one frame: brightfield, stains in their place, small stains of every cell, and crops.
+
+Of stains, the first is in the green channel of a picture, the second in the red, a third in the blue: the page makes
+whatever colours the user wants of them. Everything is encoded once, whoever looks on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from vsf_edge.errors import EdgeError
+from vsf_edge.frames import FrameResult, LiveCell
+from vsf_edge.manifest import Manifest
+from vsf_edge.web.levels import Levels
+from vsf_edge.web.messages import Picture
+from vsf_edge.web.placing import Reduction, put_back
+
+CHANNEL_OF_STAIN = (1, 2, 0)
+"""In blue, green, red, as OpenCV has them."""
+
+QUALITY = 82
+MOST_LISTED = 100
+"""Cells of one frame that are listed; all are outlined."""
+
+THUMBNAIL, COLUMNS = 64, 10
+CROP = 256
+
+_FULL_COLOUR = (cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444)
+
+Image = npt.NDArray[np.uint8]
+
+
+class Painter:
+    """Paints frames one after the other; for one thread.
+
+    Parameters
+    ----------
+    manifest
+        Of the bundle.
+    side
+        Pictures are at most this wide and high.
+    """
+
+    def __init__(self, manifest: Manifest, side: int) -> None:
+        self._side = side
+        self._shown_stains = min(len(manifest.stains), len(CHANNEL_OF_STAIN))
+        self._crop_side = getattr(manifest, "field_px", None)
+        self.brightfield = Levels((0.2, 99.8), least=8)
+        self.stains = [Levels((25, 99.8), least=stain.full_scale / 64) for stain in manifest.stains]
+
+    def reduction(self, result: FrameResult) -> Reduction:
+        """Give how the pictures of `result` are smaller than its frame."""
+        height, width = result.frame.pixels.shape
+        return Reduction.to_fit((height, width), self._side)
+
+    def paint(self, result: FrameResult, selected: Collection[int]) -> list[Picture]:
+        """Paint all pictures of `result`, with the crops of the tracks in `selected`."""
+        brightfield, stains = self.fields(result)
+        height, width = brightfield.shape
+        pictures = [
+            Picture(name="brightfield", width=width, height=height, jpeg=jpeg(brightfield)),
+            Picture(name="stains", width=width, height=height, jpeg=jpeg(stains)),
+        ]
+        if result.cells:
+            pictures.append(self._thumbnails(result.cells[:MOST_LISTED]))
+        for cell in result.cells:
+            if cell.track in selected:
+                pictures += self._crops(cell)
+        return pictures
+
+    def fields(self, result: FrameResult) -> tuple[Image, Image]:
+        """Give the brightfield [h, w] and the stains [h, w, 3] of the whole frame, as shown."""
+        reduction = self.reduction(result)
+        small = reduction.apply(result.frame.pixels)
+        self.brightfield.follow(small[::8, ::8])
+        self._follow(result)
+        canvas = np.zeros((reduction.height, reduction.width, 3), np.uint8)
+        if result.stains is not None:
+            for stain in range(self._shown_stains):
+                plane = reduction.apply(result.stains[stain])
+                canvas[:, :, CHANNEL_OF_STAIN[stain]] = self.stains[stain].apply(plane)
+        else:
+            for cell in result.cells:
+                side = self._crop_side or cell.brightfield.shape[-1]
+                put_back(canvas, self.stain_picture(cell.stains), cell.detection, reduction, side)
+        return self.brightfield.apply(small), canvas
+
+    def stain_picture(self, stains: npt.NDArray[np.float32]) -> Image:
+        """Give stains [S, h, w] as one picture [h, w, 3]."""
+        picture = np.zeros((*stains.shape[1:], 3), np.uint8)
+        for stain in range(self._shown_stains):
+            picture[:, :, CHANNEL_OF_STAIN[stain]] = self.stains[stain].apply(stains[stain])
+        return picture
+
+    def _follow(self, result: FrameResult) -> None:
+        for stain, levels in enumerate(self.stains):
+            if result.stains is not None:
+                levels.follow(result.stains[stain, ::8, ::8])
+            elif result.cells:
+                levels.follow(np.concatenate([cell.stains[stain, ::4, ::4].ravel() for cell in result.cells]))
+
+    def _thumbnails(self, cells: Sequence[LiveCell]) -> Picture:
+        columns = min(COLUMNS, len(cells))
+        rows = -(-len(cells) // columns)
+        sheet = np.zeros((rows * THUMBNAIL, columns * THUMBNAIL, 3), np.uint8)
+        for index, cell in enumerate(cells):
+            top, left = index // columns * THUMBNAIL, index % columns * THUMBNAIL
+            picture = cv2.resize(self.stain_picture(cell.stains), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+            sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = picture
+        return Picture(name="thumbnails", width=sheet.shape[1], height=sheet.shape[0], jpeg=jpeg(sheet))
+
+    def _crops(self, cell: LiveCell) -> list[Picture]:
+        patch = np.squeeze(cell.brightfield)
+        if patch.ndim == 3:
+            patch = patch[0]
+        shown = {
+            "cell-brightfield": self.brightfield.apply(patch),
+            "cell-stains": self.stain_picture(cell.stains),
+        }
+        pictures = []
+        for name, picture in shown.items():
+            height, width = picture.shape[:2]
+            if max(height, width) > CROP:
+                factor = CROP / max(height, width)
+                width, height = round(width * factor), round(height * factor)
+                picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+            pictures.append(
+                Picture(name=name, width=width, height=height, jpeg=jpeg(picture, _FULL_COLOUR), track=cell.track)
+            )
+        return pictures
+
+
+def jpeg(picture: Image, options: Sequence[int] = ()) -> bytes:
+    """Encode a picture [h, w] or [h, w, 3] (blue, green, red)."""
+    done, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, QUALITY, *options])
+    if not done:
+        raise EdgeError(f"a picture of {picture.shape} could not be encoded as JPEG")
+    return bytes(content)
