@@ -6,8 +6,8 @@ arguments::
     [project.entry-points.vsf_edge]
     "runtime.my-accelerator" = "my_package.runtime:MyRuntime"
 
-Kinds: ``runtime``, ``gate`` (built with the parameters of the trust table), ``detector`` (built with settings),
-``source`` and ``sink`` (built with an address and settings); each has its Protocol in :mod:`vsf_edge.interfaces`. The
+Kinds: ``runtime``, ``gate`` (built with the parameters of the trust table), ``detector`` (built with the
+length of a head, and settings), ``source`` and ``sink`` (built with an address and settings); each has its Protocol in :mod:`vsf_edge.interfaces`. The
 built-in ones come the same way; there is no other list.
 Only the standard library is used, so that the edge installs with four dependencies.
 """
@@ -55,6 +55,8 @@ class EdgePlugin:
         """
         try:
             built = self.point.load()(*address, **settings)
+        except EdgeError:  # says in a sentence what is wrong with an address or a setting
+            raise
         except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())
             raise EdgeError(

@@ -17,6 +17,7 @@ VERBS = {
     "doctor": "Say what this machine has, what will run on it, and what to install.",
     "inspect": "Verify a model and say what it takes and gives.",
     "recording": "Say what a recording holds, and whether it is whole.",
+    "live": "Stain and measure what a camera sees, and show it in a browser.",
     "run": "Stain image files and measure them.",
 }
 """The verbs; the command of verb ``x`` is ``vsf_edge.cli.x:command``."""

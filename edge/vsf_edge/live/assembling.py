@@ -1,0 +1,153 @@
+"""Builds a session from what the command line names: source, detector and sinks are plugins."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vsf_edge.bundle import Bundle
+from vsf_edge.engines import Engine
+from vsf_edge.errors import EdgeError, EdgeUsageError
+from vsf_edge.interfaces import Detector, Session, Sink
+from vsf_edge.live.metrics import registry
+from vsf_edge.live.session import LiveLoop, Parts
+from vsf_edge.live.settings import LoopSettings
+from vsf_edge.plugins import plugins
+
+SHIPPED = Path(__file__).resolve().parents[1] / "demo" / "model.vsf"
+MADE = Path("demo")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What the command line names.
+
+    Attributes
+    ----------
+    source, given
+        ``NAME[:ADDRESS]``, and its settings ``KEY=VALUE``.
+    record
+        Folder to record into from the start.
+    browser, token
+        ``HOST:PORT`` of the view in a browser; None for none.
+    jsonl
+        File, or ``-``, for one JSON line per cell.
+    sinks
+        Further ones, ``NAME[:ADDRESS]``.
+    detector
+        Its name.
+    """
+
+    source: str = "simulator"
+    given: tuple[str, ...] = ()
+    record: Path | None = None
+    browser: str | None = None
+    token: str = ""
+    jsonl: str | None = None
+    sinks: tuple[str, ...] = ()
+    detector: str = "heads"
+
+
+def assembled(
+    bundle: Bundle, engine: Engine, settings: LoopSettings, wishes: Wishes, announce: Callable[[str], None]
+) -> LiveLoop:
+    """Build the session of `wishes`; nothing is opened yet.
+
+    Raises
+    ------
+    EdgeUsageError
+        When there is no such source, sink or detector, or the model does not fit a live view.
+    EdgeError
+        When one of them cannot be built.
+    """
+    name, address = _split(wishes.source)
+    source = plugins().find("source", name).create(*address, **_settings(wishes.given))
+    detector = plugins().find("detector", wishes.detector)
+    sinks: dict[str, Sink] = {}
+    if wishes.record is not None:
+        sinks["recording"] = _recording(wishes.record)
+    if wishes.jsonl is not None:
+        sinks["jsonl"] = plugins().find("sink", "jsonl").create(wishes.jsonl)
+    for wish in wishes.sinks:
+        name, address = _split(wish)
+        label = wish if name in sinks else name
+        if label in sinks:
+            raise EdgeUsageError(f"--sink {wish} is there twice: give each another address")
+        sinks[label] = plugins().find("sink", name).create(*address)
+
+    def make_detector(length: float) -> Detector:
+        made: Detector = detector.create(head_length=length)
+        return made
+
+    def reopen() -> Session:
+        runtime = plugins().find("runtime", engine.runtime).create()
+        session: Session = runtime.open(bundle, engine.plan, engine.folder)
+        return session
+
+    parts = Parts(
+        bundle=bundle,
+        session=engine.session,
+        reopen=reopen,
+        engine=engine.label,
+        source=source,
+        source_name=wishes.source,
+        make_detector=make_detector,
+        sinks=sinks,
+        make_recording=_recording,
+    )
+    loop = LiveLoop(parts, settings, _described(wishes, settings))
+    if wishes.browser is not None:
+        extra = {"token": wishes.token} if wishes.token else {}
+        sinks["browser"] = (  # it shows the loop's numbers, so it is built after the loop and started by it
+            plugins()
+            .find("sink", "browser")
+            .create(wishes.browser, registry=registry(loop.statistics), announce=announce, **extra)
+        )
+    return loop
+
+
+def demo_model() -> Path:
+    """Give the model to show where none is named: the one of ``make demo``, else the one that is shipped.
+
+    Raises
+    ------
+    EdgeError
+        When there is none.
+    """
+    made = sorted(MADE.glob("**/model.vsf"))
+    if made:
+        return made[0]
+    if SHIPPED.is_file():
+        return SHIPPED
+    raise EdgeError("no model is named and there is no demo here: give a .vsf file, or run 'make demo' first")
+
+
+def _recording(folder: Path) -> Sink:
+    sink: Sink = plugins().find("sink", "recording").create(str(folder))
+    return sink
+
+
+def _split(wish: str) -> tuple[str, tuple[str, ...]]:
+    """Give the name, and the address where there is one."""
+    name, colon, address = wish.partition(":")
+    return name, (address,) if colon else ()
+
+
+def _settings(given: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        key = key.strip().replace("-", "_")
+        if not equals or not key.isidentifier():
+            raise EdgeUsageError(f"-O {text!r} is not of the form KEY=VALUE")
+        found[key] = value.strip()
+    return found
+
+
+def _described(wishes: Wishes, settings: LoopSettings) -> dict[str, object]:
+    """Give everything that was chosen as JSON values, but for the token."""
+    chosen = {**asdict(wishes), **asdict(settings)}
+    del chosen["token"]
+    return {name: str(value) if isinstance(value, Path) else value for name, value in chosen.items()}

@@ -1,0 +1,281 @@
+"""A live session: the threads, what connects them, and how it ends.
+
+::
+
+    acquire --frames--> prepare --prepared--> stain --stained--> measure --> sinks, a thread and a queue each
+
+Each stage is a thread; NumPy, OpenCV and the runtimes let the others run meanwhile. A stage takes its next item only
+when there is room for what it makes, so that nothing grows old inside: with the policy ``latest``, the frame that is
+taken is the newest one.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from vsf_edge.bundle import Bundle
+from vsf_edge.frames import Frame, FrameResult, LiveSession
+from vsf_edge.interfaces import Detector, Session, Sink, Source
+from vsf_edge.live.acquiring import Acquisition
+from vsf_edge.live.controls import SessionControls
+from vsf_edge.live.delivery import Delivery
+from vsf_edge.live.log import log, log_notice
+from vsf_edge.live.measuring import Measuring
+from vsf_edge.live.notices import Notices
+from vsf_edge.live.preparing import Preparing
+from vsf_edge.live.queues import BoundedQueue, ClosedError
+from vsf_edge.live.settings import LoopSettings
+from vsf_edge.live.staining import Staining
+from vsf_edge.live.statistics import Statistics
+from vsf_edge.live.work import Work
+from vsf_edge.trust import TrustTable
+
+STOPPING_S = 1.8
+"""From being told to stop to the end, at most; what hangs then is left."""
+
+FOR_SINKS_S = 0.8
+"""What of that is left for the sinks."""
+
+STATISTICS_EVERY_S = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a session is made of.
+
+    Attributes
+    ----------
+    bundle, session
+        The model, and what runs it.
+    reopen
+        Loads it anew after a failure.
+    engine
+        Its label.
+    source, source_name
+        Where frames come from.
+    make_detector
+        Builds the detector for heads of a length in pixels.
+    sinks
+        By name.
+    make_recording
+        Builds the sink that records into a folder, for the displays' button.
+    """
+
+    bundle: Bundle
+    session: Session
+    reopen: Callable[[], Session]
+    engine: str
+    source: Source
+    source_name: str
+    make_detector: Callable[[float], Detector]
+    sinks: Mapping[str, Sink]
+    make_recording: Callable[[Any], Sink]
+
+
+class LiveLoop:
+    """One session: build it, then `run`; `stop` may be called from a signal handler or any thread.
+
+    Attributes
+    ----------
+    statistics
+        What happened so far.
+    notices
+        Where to listen to what a user should know.
+    """
+
+    def __init__(self, parts: Parts, settings: LoopSettings, described: Mapping[str, object] | None = None) -> None:
+        self.statistics = Statistics()
+        self.notices = Notices()
+        self.notices.listen(lambda notice: self.statistics.note(notice.kind))
+        self.notices.listen(log_notice)
+        self._parts, self._settings = parts, settings
+        self._stop = threading.Event()
+        self._stopped_at = 0.0
+        self._ended = threading.Event()
+        self._error: Exception | None = None
+        manifest = parts.bundle.manifest
+        self._frames: BoundedQueue[Frame] = BoundedQueue(1 if settings.policy == "latest" else settings.waiting_frames)
+        self._prepared: BoundedQueue[Work] = BoundedQueue(1)
+        self._stained: BoundedQueue[Work] = BoundedQueue(1)
+        self._delivery = Delivery(self.notices, self.statistics, settings.waiting_results)
+        self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
+        self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
+        self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices)
+        self._measuring = Measuring(manifest, _table(parts.bundle), self.notices, self.statistics, self._queues)
+        self._acquisition = Acquisition(
+            parts.source, self._frames, settings, self.notices, self.statistics, self._stop, self._fail,
+            lambda: self.controls.paused,
+        )  # fmt: skip
+        self.session = LiveSession(
+            manifest=manifest,
+            bundle_sha256=parts.bundle.sha256,
+            simulated=bool(manifest.simulated),
+            engine=parts.engine,
+            source=parts.source_name,
+            mode=settings.mode,
+            policy=settings.policy,
+            settings=dict(described or {}),
+            controls=self.controls,
+        )
+
+    def run(self) -> None:
+        """Run until the source ends, `stop` is called, or the frames or seconds asked for are over.
+
+        Raises
+        ------
+        EdgeError
+            When a sink cannot start, the source refuses its address, or the model cannot work on these frames.
+        """
+        threads = [
+            threading.Thread(target=target, name=name, daemon=True)
+            for name, target in (
+                ("acquire", self._acquisition.run),
+                ("prepare", self._prepare),
+                ("stain", self._stain),
+                ("measure", self._measure),
+            )
+        ]
+        try:
+            self._start_sinks()
+            log("started", {"source": self.session.source, "engine": self.session.engine, "mode": self.session.mode})
+            started = time.monotonic()
+            for thread in threads:
+                thread.start()
+            self._wait(started)
+        finally:
+            self.stop()
+            self._join(threads)
+            log("ended", self.statistics.document())
+        if self._error is not None:
+            raise self._error
+
+    def stop(self) -> None:
+        """End soon: within two seconds everything is closed."""
+        if not self._stop.is_set():
+            self._stopped_at = time.monotonic()
+            self._stop.set()
+        self._ended.set()
+
+    def _start_sinks(self) -> None:
+        threads = {name: self._delivery.add(name, sink, self.session) for name, sink in self._parts.sinks.items()}
+        for thread in threads.values():
+            thread.wait_started()
+        self.controls.begin(self.session, threads.get("recording"))
+        if self.session.simulated:
+            self._say(
+                "info", "simulated", "the model was trained on simulated images: its numbers are for trying out only"
+            )
+        if self.session.manifest.documents.get("trust") is None:
+            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no value "
+                      "has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
+
+    def _wait(self, started: float) -> None:
+        """Wait for the end; meanwhile log the numbers, and watch that the source answers."""
+        logged, seconds = started, self._settings.seconds
+        while not self._ended.wait(0.05):
+            now = time.monotonic()
+            if seconds is not None and now - started >= seconds:
+                return
+            if now - logged >= STATISTICS_EVERY_S:
+                logged = now
+                log("statistics", self.statistics.document())
+            quiet = now - self._acquisition.alive_at
+            if quiet > self._settings.stall_s + self._settings.last_retry_s:
+                self._say(
+                    "error", "source-hangs", f"the source has not answered for {quiet:.0f} s: unplug it, or restart"
+                )
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        """Let the stages finish what they have, then the sinks; what hangs is left when the time is over."""
+        end = self._stopped_at + STOPPING_S
+        if self._settings.policy == "latest":
+            self._forget(self._frames)
+        for thread in threads:
+            if thread.ident is None:  # it never began
+                continue
+            thread.join(max(0.0, end - FOR_SINKS_S - time.monotonic()))
+            if thread.is_alive():
+                self._say("error", "stage-hangs", f"the stage {thread.name} did not stop in time and was left")
+        for queue in (self._frames, self._prepared, self._stained):
+            self._forget(queue)
+        self._delivery.close(max(0.3, end - time.monotonic()))
+
+    def _forget(self, queue: BoundedQueue[Any]) -> None:
+        """Close a queue, and count what was in it."""
+        if count := queue.close(empty=True):
+            self.statistics.drop("stopped", count)
+
+    # ------------------------------------------------------------------------------------------------- the stages
+
+    def _prepare(self) -> None:
+        def work(frame: Frame) -> Work:
+            made = Work(frame=frame)
+            self._preparing(made)
+            return made
+
+        self._pump(self._frames, work, self._prepared)
+
+    def _stain(self) -> None:
+        def work(item: Work) -> Work:
+            self._staining(item)
+            return item
+
+        self._pump(self._prepared, work, self._stained)
+
+    def _measure(self) -> None:
+        try:
+            while True:
+                item = self._stained.get()
+                assert item is not None
+                result = self._measuring(item)
+                self._deliver(result)
+        except ClosedError:
+            pass
+        except Exception as error:
+            self._fail(error)
+        self._ended.set()
+
+    def _deliver(self, result: FrameResult) -> None:
+        self.statistics.add(result)
+        self._delivery.give(result, self._stop.is_set)
+        if self._settings.frames is not None and result.sequence + 1 >= self._settings.frames:
+            self._forget(self._stained)
+            raise ClosedError
+
+    def _pump(self, source: BoundedQueue[Any], act: Callable[[Any], Work], target: BoundedQueue[Work]) -> None:
+        try:
+            while True:
+                target.wait_for_room()
+                item = source.get()
+                assert item is not None
+                target.put(act(item))
+        except ClosedError:
+            pass
+        except Exception as error:
+            self._fail(error)
+        source.close()
+        target.close()
+
+    # ---------------------------------------------------------------------------------------------------- the rest
+
+    def _queues(self) -> dict[str, int]:
+        queues = {"frames": len(self._frames), "prepared": len(self._prepared), "stained": len(self._stained)}
+        return {**queues, **self._delivery.queues()}
+
+    def _fail(self, error: Exception) -> None:
+        """End the session with `error`."""
+        if self._error is None:
+            self._error = error
+        self.stop()
+
+    def _say(self, level: Any, kind: str, text: str) -> None:
+        self.notices.tell(level, kind, text)
+
+
+def _table(bundle: Bundle) -> TrustTable | None:
+    text = bundle.document("trust")
+    return None if text is None else TrustTable(text, f"{bundle.path}: {bundle.manifest.documents['trust']}")

@@ -1,0 +1,136 @@
+"""Second stage: runs the network on patches and tiles; what fails is tried smaller, then with a new engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vsf_edge.errors import brief
+from vsf_edge.interfaces import Array, Session
+from vsf_edge.live.notices import Notices
+from vsf_edge.live.settings import Backoff, LoopSettings
+from vsf_edge.live.work import Work
+from vsf_edge.manifest import Manifest
+
+MOST_AT_ONCE = 16
+"""Patches per call of the runtime: more are no faster per patch, and take memory."""
+
+
+class Staining:
+    """Stains one frame's work.
+
+    Parameters
+    ----------
+    session
+        What runs the graph.
+    reopen
+        Loads it anew; called after failures, at growing intervals.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        session: Session,
+        reopen: Callable[[], Session],
+        settings: LoopSettings,
+        notices: Notices,
+    ) -> None:
+        self._manifest, self._session, self._reopen, self._notices = manifest, session, reopen, notices
+        self._batch = self._most = min(MOST_AT_ONCE, manifest.max_batch or MOST_AT_ONCE)
+        self._backoff = Backoff(settings.first_retry_s, settings.last_retry_s)
+        self._failed = False
+        self._retry_at = 0.0
+
+    def __call__(self, work: Work) -> None:
+        """Fill in the outputs and the stained field; `Work.problem` where the runtime failed."""
+        if work.problem:
+            return
+        if self._failed and not self._opened_again():
+            work.problem = "the runtime failed, and is opened again soon"
+            return
+        try:
+            if work.patches is not None and len(work.patches):
+                with work.timed("stain"):
+                    parts = list(self._run(work.patches))
+                work.outputs = parts[0] if len(parts) == 1 else _joined(parts)
+            if work.tiling is not None and work.tiles is not None:
+                self._stain_field(work)
+            if self._failed:
+                self._failed = False
+                self._notices.tell("info", "runtime-back", "the runtime works again", always=True)
+            self._backoff.reset()
+        except Exception as error:  # a runtime: its exceptions have no common base
+            work.outputs, work.field_stains = {}, None
+            work.problem = f"the runtime failed ({brief(error)})"
+            self._notices.tell(
+                "error", "runtime-failed", f"{work.problem}: frames go on unstained until it works again"
+            )
+            self._failed = True
+            self._retry_at = time.monotonic() + self._backoff.next()
+
+    def _stain_field(self, work: Work) -> None:
+        tiles = work.tiles
+        assert work.tiling is not None
+        assert tiles is not None
+        network = 0.0
+
+        def parts() -> Iterator[Array]:
+            nonlocal network
+            runs = self._run(tiles)
+            while True:
+                start = time.perf_counter()
+                outputs = next(runs, None)
+                network += 1000 * (time.perf_counter() - start)
+                if outputs is None:
+                    return
+                yield outputs[self._manifest.stains_output]
+
+        start = time.perf_counter()
+        work.field_stains = work.tiling.blend(parts())
+        whole = 1000 * (time.perf_counter() - start)
+        work.stages_ms["stain"] = work.stages_ms.get("stain", 0.0) + network
+        work.stages_ms["blend"] = whole - network
+
+    def _run(self, patches: npt.NDArray[Any]) -> Iterator[Mapping[str, Array]]:
+        """Run `patches` [N, 1, size, size] in parts; a part that fails is tried at half its size, and remembered."""
+        start, most = 0, self._batch
+        while start < len(patches):
+            part = patches[start : start + most]
+            try:
+                outputs = self._session.run(part)
+            except Exception as error:
+                if len(part) == 1:
+                    raise
+                most, problem = max(1, len(part) // 2), brief(error)
+                continue
+            if most < self._batch:  # the card was full, for example
+                self._notices.tell(
+                    "warning",
+                    "smaller-batches",
+                    f"the runtime failed on {self._batch} patches at once ({problem}): from now on {most} at most",
+                    always=True,
+                )
+                self._batch = most
+            start += len(part)
+            yield outputs
+
+    def _opened_again(self) -> bool:
+        """Load the graph anew when it is time; whether there is something to try."""
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._session = self._reopen()
+            self._batch = self._most
+        except Exception as error:  # a runtime
+            self._notices.tell("error", "runtime-failed", f"the runtime cannot be opened again ({brief(error)})")
+            self._retry_at = time.monotonic() + self._backoff.next()
+            return False
+        return True
+
+
+def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

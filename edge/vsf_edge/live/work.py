@@ -1,0 +1,55 @@
+"""One frame on its way through the stages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from vsf_edge.frames import Detection, Frame
+from vsf_edge.interfaces import Array
+from vsf_edge.tiling import Tiling
+
+
+@dataclass(kw_only=True)
+class Work:
+    """What is known of one frame so far.
+
+    Attributes
+    ----------
+    heads, patches
+        Where the heads are, and their patches [N, 1, size, size] in counts.
+    tiling, tiles
+        In mode ``field``: how the field is cut, and its tiles [T, 1, size, size].
+    outputs
+        What the graph gave for the patches, by name; empty where they were not stained.
+    field
+        The stained field, float32 [S, H, W].
+    problem
+        Why it could not be stained.
+    stages_ms
+        Time spent per stage so far.
+    """
+
+    frame: Frame
+    heads: Sequence[Detection] = ()
+    patches: Array | None = None
+    tiling: Tiling | None = None
+    tiles: npt.NDArray[np.generic] | None = None
+    outputs: Mapping[str, Array] = field(default_factory=dict)
+    field_stains: Array | None = None
+    problem: str = ""
+    stages_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add what happens inside to the time of `stage`."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.stages_ms[stage] = self.stages_ms.get(stage, 0.0) + 1000 * (time.perf_counter() - start)
