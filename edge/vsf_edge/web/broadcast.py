@@ -42,7 +42,7 @@ class Broadcast:
         self._waiting = 0
         self._ended = False
         self._wake = asyncio.Event()
-        self._made = asyncio.Condition()
+        self._made = asyncio.Event()
 
     def offer(self, result: FrameResult) -> None:
         """Take a newer result."""
@@ -72,19 +72,23 @@ class Broadcast:
         self._waiting += 1
         self._wake.set()
         try:
-            async with self._made:
-                await self._made.wait_for(lambda: self._serial > after or self._ended)
+            while self._serial <= after and not self._ended:
+                await self._made.wait()
         finally:
             self._waiting -= 1
         if self._ended:
             raise EdgeError("the session has ended")
         return self._serial, self._message
 
-    async def end(self) -> None:
+    def end(self) -> None:
         """Let everybody who waits go."""
-        async with self._made:
-            self._ended = True
-            self._made.notify_all()
+        self._ended = True
+        self._tell()
+
+    def _tell(self) -> None:
+        """Wake everybody who waits now; who comes later waits for the next one."""
+        made, self._made = self._made, asyncio.Event()
+        made.set()
 
     async def run(self) -> None:
         """Make messages until cancelled."""
@@ -103,8 +107,7 @@ class Broadcast:
             except Exception as error:
                 self._failed(error)
                 continue
-            async with self._made:
-                self._message, self._serial = message, self._serial + 1
-                self._made.notify_all()
+            self._message, self._serial = message, self._serial + 1
+            self._tell()
             if self._stale:
                 self._wake.set()

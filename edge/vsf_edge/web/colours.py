@@ -29,8 +29,8 @@ STOPS: tuple[Colour, ...] = (
 ABSTAINED: Colour = (178, 184, 192)
 """Of a cell without a number."""
 
-RATIO = (0.0, 0.4)
-"""Ends of the scale of a ratio. Half of all measured DFIs lie below 0.1 and hardly one above 0.4 (McCallum et al. 2019);
+RATIO = (0.0, 0.3)
+"""Ends of the scale of a ratio. Half of all measured DFIs lie below 0.1 and hardly one above 0.3 (McCallum et al. 2019);
 what lies above has the last colour."""
 
 

@@ -48,7 +48,7 @@ class Painter:
     def __init__(self, manifest: Manifest, side: int) -> None:
         self._side = side
         self._shown_stains = min(len(manifest.stains), len(CHANNEL_OF_STAIN))
-        self._crop_side = getattr(manifest, "field_px", None)
+        self._crop_side = manifest.field_px
         self.brightfield = Levels((0.2, 99.8), least=8)
         self.stains = [Levels((25, 99.8), least=stain.full_scale / 64) for stain in manifest.stains]
 

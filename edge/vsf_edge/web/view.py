@@ -38,7 +38,7 @@ class ViewSettings:
     fps: float = 15.0
     clients: int = 16
     patience: float = 20.0
-    ratio: tuple[float, float] = (0.0, 0.4)
+    ratio: tuple[float, float] = (0.0, 0.3)
 
 
 class Watcher(Protocol):
@@ -51,7 +51,7 @@ class Watcher(Protocol):
 class View:
     """What one session shows.
 
-    `take` and `notice` may be called from any thread, everything else from the event loop that `run` runs in.
+    `take`, `notice` and `end` may be called from any thread, everything else from the event loop that `run` runs in.
 
     Attributes
     ----------
@@ -97,6 +97,10 @@ class View:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(call, *arguments)
 
+    def end(self) -> None:
+        """Let everybody go."""
+        self._in_loop(self._end)
+
     # ------------------------------------------------------------------------------------------------ in the event loop
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -112,10 +116,9 @@ class View:
         finally:
             self._executor.shutdown(wait=False, cancel_futures=True)
 
-    async def end(self) -> None:
-        """Let everybody go."""
-        await self.page.end()
-        await self.motion.end()
+    def _end(self) -> None:
+        self.page.end()
+        self.motion.end()
 
     def hello(self) -> dict[str, Any]:
         """Give what a page is told first."""
