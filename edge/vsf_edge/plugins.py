@@ -55,3 +55,69 @@ class EdgePlugin:
         """
         try:
             built = self.point.load()(*address, **settings)
+        except EdgeError:  # says in a sentence what is wrong with an address or a setting
+            raise
+        except (Exception, SystemExit) as error:
+            text = " ".join(str(error).split())
+            raise EdgeError(
+                f"{self.kind} {self.name!r} of {self.origin} could not be loaded from {self.point.value}: "
+                f"{type(error).__name__}: {text}"
+            ) from error
+        if not isinstance(built, KINDS[self.kind]):
+            raise EdgeError(f"{self.kind} {self.name!r} of {self.origin} has not the methods of a {self.kind}")
+        return built
+
+
+class EdgePlugins:
+    """All plugins of this environment; use :func:`plugins` for the ones of this process.
+
+    Attributes
+    ----------
+    problems
+        A sentence for every entry point that names no known kind.
+    """
+
+    def __init__(self, points: Iterable[EntryPoint]) -> None:
+        self._found: list[EdgePlugin] = []
+        self.problems: list[str] = []
+        unique = {(_origin(point), point.name, point.value): point for point in points}
+        for (origin, label, _), point in sorted(unique.items()):
+            kind, _, name = label.partition(".")
+            if kind in KINDS and name:
+                self._found.append(EdgePlugin(kind, name, origin, point))
+            else:
+                known = ", ".join(f"{known}.NAME" for known in KINDS)
+                self.problems.append(f"{origin} has an entry point {label!r}; its name should be {known}")
+
+    def of(self, kind: str) -> list[EdgePlugin]:
+        """Give every plugin of a `kind`, by name."""
+        return [plugin for plugin in self._found if plugin.kind == kind]
+
+    def find(self, kind: str, name: str) -> EdgePlugin:
+        """Look one up.
+
+        Raises
+        ------
+        EdgeUsageError
+            When there is none (with the closest name), or when two distributions offer it.
+        """
+        found = [plugin for plugin in self.of(kind) if plugin.name == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            origins = " and ".join(plugin.origin for plugin in found)
+            raise EdgeUsageError(f"{kind} {name!r} is offered by {origins}: uninstall one of them")
+        names = sorted({plugin.name for plugin in self.of(kind)})
+        close = get_close_matches(name, names, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(names) or 'none'}"
+        raise EdgeUsageError(f"there is no {kind} {name!r}; {hint}")
+
+
+@cache
+def plugins() -> EdgePlugins:
+    """Give the plugins of this environment (found once per process)."""
+    return EdgePlugins(entry_points(group=ENTRY_POINT_GROUP))
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name} {point.dist.version}" if point.dist else "an unknown distribution"

@@ -58,7 +58,9 @@ def manifest(**changes: Any) -> Manifest:
         "stains_output": "stains",
         "stains": (Stain(name="dsDNA", full_scale=255.0), Stain(name="ssDNA", full_scale=255.0)),
         "quantities": (
-            Quantity(name="dfi", unit="1", description="DNA fragmentation index: ssDNA / (ssDNA + dsDNA).", output="dfi"),
+            Quantity(
+                name="dfi", unit="1", description="DNA fragmentation index: ssDNA / (ssDNA + dsDNA).", output="dfi"
+            ),
         ),
         "models": {},
         "files": {},
@@ -113,9 +115,7 @@ def result(
     matrix = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
     pixels = cv2.warpAffine(field.brightfield, matrix, (width, height), borderMode=cv2.BORDER_REFLECT)
     found = []
-    for index, (cell, (brightfield, stains)) in enumerate(
-        zip(field.cells, patches(width, height, cells), strict=True)
-    ):
+    for index, (cell, (brightfield, stains)) in enumerate(zip(field.cells, patches(width, height, cells), strict=True)):
         bad = index % 4 == 3
         frames = 0 if bad else min(sequence + 1, 40)
         reach = 0.06 / math.sqrt(max(1, frames))
@@ -135,9 +135,7 @@ def result(
             )
         )
     entries: dict[str, Any] = {
-        "frame": Frame(
-            pixels=pixels, number=sequence, captured=time.monotonic() - 0.03, time=time.time(), bit_depth=8
-        ),
+        "frame": Frame(pixels=pixels, number=sequence, captured=time.monotonic() - 0.03, time=time.time(), bit_depth=8),
         "sequence": sequence,
         "cells": tuple(found),
         "latency_ms": 31.4 + math.sin(sequence),

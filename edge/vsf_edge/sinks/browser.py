@@ -108,9 +108,7 @@ class BrowserView:
             ),
         )
         metrics = ViewMetrics(view, self._registry or CollectorRegistry())
-        access = Access(
-            host=self._host, token=token, cookie=f"vsf-live-{port}", names=tuple(chosen.names.split(","))
-        )
+        access = Access(host=self._host, token=token, cookie=f"vsf-live-{port}", names=tuple(chosen.names.split(",")))
         ready = Event()
         server = WebServer(make_app(view, access, metrics.text, ready.set), listener)
         server.start(ready)

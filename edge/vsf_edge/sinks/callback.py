@@ -4,36 +4,41 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
 from vsf_edge.frames import FrameResult, LiveSession, Notice
-from vsf_edge.sinks.settings import switch
+from vsf_edge.settings import read_settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallbackSettings:
+    """Settings of the sink ``callback``."""
+
+    every: bool = setting(True, "Give it every result; or the newest only, whenever it is done with the last.")
 
 
 class Callback:
     """Calls ``function(result)`` with each `vsf_edge.frames.FrameResult`, which the function must not change.
 
-    Parameters
-    ----------
-    address
-        ``package.module:function``; the module must be importable (installed, or on ``PYTHONPATH``).
-    every
-        ``no`` gives it the newest result only, whenever it is done with the last.
+    `address` is ``package.module:function``; the module must be importable (installed, or on ``PYTHONPATH``).
     """
 
-    def __init__(self, address: str = "", *, every: str | bool = True) -> None:
+    settings = CallbackSettings
+
+    def __init__(self, address: str = "", **given: Any) -> None:
+        self._set = read_settings(CallbackSettings, given, "sink callback")
         module, _, function = address.partition(":")
         if not module or not function:
             raise EdgeUsageError(f"callback:{address} names no function: write callback:package.module:function")
-        self._every = switch("every", every)
         self._address = address
         self._function = _load(module, function)
 
     @property
     def every(self) -> bool:
         """Whether it gets every result."""
-        return self._every
+        return self._set.every
 
     def start(self, session: LiveSession) -> None:
         """Nothing to get ready: the function was loaded before."""

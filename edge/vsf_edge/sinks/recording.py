@@ -8,56 +8,52 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.frames import FrameResult, LiveSession, Notice
 from vsf_edge.locks import locked
 from vsf_edge.recording import LOCK
 from vsf_edge.recording.growing import FORMATS, GrowingRecording
-from vsf_edge.sinks.settings import choice, switch
+from vsf_edge.settings import read_settings, setting
 
 FLUSHED_EVERY_S = 0.5
 
 
-class Recording:
-    """Records a session.
+@dataclass(frozen=True, kw_only=True)
+class RecordingSettings:
+    """Settings of the sink ``recording``."""
 
-    Parameters
-    ----------
-    address
-        The folder in which each session gets a folder of its own, named by the time.
-    format
-        ``ome-zarr`` (0.5) or ``ome-tiff`` (a file per frame).
-    dtype
-        Of the stains: ``float32`` counts, or ``uint16``, rounded to whole counts at half the size.
-    patches
-        ``no`` leaves the patches of the cells out (their numbers are in ``cells.csv`` in any case).
+    format: str = setting("ome-zarr", "Of the images: ome-zarr (0.5), or ome-tiff, a file per frame.", choices=FORMATS)
+    dtype: str = setting(
+        "float32", "Of the stains: counts, or rounded to whole counts at half the size.", choices=("float32", "uint16")
+    )
+    patches: bool = setting(True, "Record the patches of the cells; their numbers are recorded in any case.")
+
+
+class Recording:
+    """Records a session into a new folder, named by the time, in the folder `address`.
 
     Attributes
     ----------
+    settings
+        What may be set.
     folder
         Of this session; None before `start`.
     """
 
+    settings = RecordingSettings
     every = True
 
-    def __init__(
-        self,
-        address: str = "",
-        *,
-        format: str = "ome-zarr",  # noqa: A002  (what a user types)
-        dtype: str = "float32",
-        patches: str | bool = True,
-    ) -> None:
+    def __init__(self, address: str = "", **given: Any) -> None:
         if not address:
             raise EdgeUsageError("a recording needs a folder: --record FOLDER")
         self._root = Path(address)
-        self._format = choice("format", format, FORMATS)
-        self._dtype = choice("dtype", dtype, ("float32", "uint16"))
-        self._patches = switch("patches", patches)
+        self._set = read_settings(RecordingSettings, given, "sink recording")
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._held = ExitStack()
@@ -77,7 +73,7 @@ class Recording:
             try:
                 self.folder = _new_folder(self._root)
                 self._open = GrowingRecording(
-                    self.folder, session, kind=self._format, dtype=self._dtype, patches=self._patches
+                    self.folder, session, kind=self._set.format, dtype=self._set.dtype, patches=self._set.patches
                 )
             except OSError as error:
                 raise EdgeError(f"{self._root} cannot be recorded into: {error.strerror or error}") from error

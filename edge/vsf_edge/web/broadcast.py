@@ -30,9 +30,7 @@ class Broadcast:
         Told what `make` raised.
     """
 
-    def __init__(
-        self, make: Make, executor: Executor, interval: float, failed: Callable[[Exception], None]
-    ) -> None:
+    def __init__(self, make: Make, executor: Executor, interval: float, failed: Callable[[Exception], None]) -> None:
         self._make, self._executor, self._interval, self._failed = make, executor, interval, failed
         self._newest: FrameResult | None = None
         self._message, self._serial = b"", 0
