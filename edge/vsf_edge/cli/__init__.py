@@ -16,9 +16,10 @@ VERBS = {
     "build": "Compile a model for this machine, check it, and choose what runs it.",
     "doctor": "Say what this machine has, what will run on it, and what to install.",
     "inspect": "Verify a model and say what it takes and gives.",
-    "recording": "Say what a recording holds, and whether it is whole.",
     "live": "Stain and measure what a camera sees, and show it in a browser.",
+    "recording": "Say what a recording holds, and whether it is whole.",
     "run": "Stain image files and measure them.",
+    "serve": "Stain images for other programs, such as ImageJ, over HTTP.",
 }
 """The verbs; the command of verb ``x`` is ``vsf_edge.cli.x:command``."""
 

@@ -19,12 +19,12 @@ import zarr
 from zarr.codecs import BloscCodec
 from zarr.storage import MemoryStore
 
+from vsf_edge.display import colours
 from vsf_edge.frames import FrameResult
 from vsf_edge.manifest import Manifest
 from vsf_edge.recording.placing import counts, place
 
 CHUNK_BYTES = 1 << 21
-COLOURS = {"dsDNA": "00FF00", "ssDNA": "FF0000"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,15 +227,16 @@ def _group(layout: Layout, inner: int) -> dict[str, Any]:
         "multiscales": [{"axes": [dict(axis) for axis in layout.axes], "datasets": [dataset]}],
     }
     if layout.channels:
+        names = [name for name, _ in layout.channels]
         ome["omero"] = {
             "channels": [
                 {
                     "label": name,
-                    "color": COLOURS.get(name, "FFFFFF"),
+                    "color": "{:02X}{:02X}{:02X}".format(*colour),
                     "active": True,
                     "window": {"min": 0.0, "max": largest, "start": 0.0, "end": largest},
                 }
-                for name, largest in layout.channels
+                for (name, largest), colour in zip(layout.channels, colours(names), strict=True)
             ]
         }
     return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
