@@ -20,7 +20,6 @@ from vsframework.interfaces import ImageArray
 if TYPE_CHECKING:
     import torch
 
-_COARSE_STEPS_SHARE = 0.5
 _PARAMETERS = {"translation": 2, "rigid": 3, "similarity": 4, "affine": 6}
 
 
@@ -86,7 +85,10 @@ def climb(
     float64 [N, 3, 3]
     """
     import torch
+    from kornia.filters import gaussian_blur2d
 
+    # interpolation blurs by where it falls between pixels, and an unblurred image would be drawn to whole pixels
+    moving, fixed = (gaussian_blur2d(image, 5, (1.1, 1.1)) for image in (moving, fixed))
     height, width = moving.shape[-2:]
     middle = torch.tensor([(width - 1) / 2, (height - 1) / 2], dtype=torch.float32, device=moving.device)
     reach = float(np.hypot(width, height)) / 2

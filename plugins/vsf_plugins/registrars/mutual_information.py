@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from pydantic import Field
 
-from vsf_plugins.registrars.alignment import Alignment, AlignmentParams, Views
+from vsf_plugins.registrars.alignment import Alignment, AlignmentParams, Views, nearest_of_model
 from vsf_plugins.registrars.search import Matrix
 from vsframework import Component, VsfError
 
@@ -48,7 +48,7 @@ class MutualInformation(Alignment):
         """Climb from `start` by regular steps, from coarse to fine."""
         itk = self._itk
         centre = [(views.moving.shape[1] - 1) / 2, (views.moving.shape[0] - 1) / 2]
-        transform = self._transform(start, centre)
+        transform = self._transform(nearest_of_model(start, views.points, self.params.model), centre)
         method = itk.ImageRegistrationMethod()
         method.SetNumberOfThreads(1)  # sums in another order would change the last bits from run to run
         method.SetMetricAsMattesMutualInformation(self.params.bins)
@@ -79,7 +79,9 @@ class MutualInformation(Alignment):
         kind = kinds.get(self.params.model)
         transform = kind() if kind else itk.AffineTransform(2)
         transform.SetCenter(centre)
-        transform.SetMatrix([float(value) for value in start[:2, :2].ravel()])
+        turn = [float(value) for value in start[:2, :2].ravel()]
+        # ITK compares a turn with its inverse to within 1e-10, which rounding alone can miss
+        transform.SetMatrix(turn, 1e-6) if kind else transform.SetMatrix(turn)
         transform.SetTranslation([float(value) for value in start[:2, :2] @ centre + start[:2, 2] - centre])
         return transform
 

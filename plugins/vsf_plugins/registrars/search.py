@@ -72,11 +72,13 @@ def reduce(pixels: Pixels, longest: int, factor: float | None = None) -> Reduced
     factor = min(1.0, longest / max(pixels.shape)) if factor is None else factor
     if factor >= 1:
         return Reduced(pixels, np.eye(3), {})
-    size = (max(8, round(pixels.shape[1] * factor)), max(8, round(pixels.shape[0] * factor)))
-    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
-    x, y = size[0] / pixels.shape[1], size[1] / pixels.shape[0]
-    shrink = np.array([[x, 0.0, 0.5 * x - 0.5], [0.0, y, 0.5 * y - 0.5], [0.0, 0.0, 1.0]])
-    return Reduced(small, shrink, {})
+    size = (max(8, int(pixels.shape[1] * factor)), max(8, int(pixels.shape[0] * factor)))
+    shrink = np.array([[factor, 0.0, 0.5 * factor - 0.5], [0.0, factor, 0.5 * factor - 0.5], [0.0, 0.0, 1.0]])
+    # not cv2.resize: it would round the two factors apart, and a similarity would be none at the reduced size
+    smooth = cv2.GaussianBlur(pixels, (0, 0), 0.5 / factor - 0.4)
+    flags = cv2.INTER_LINEAR
+    small = cv2.warpAffine(smooth, shrink[:2], size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+    return Reduced(np.asarray(small, dtype=np.float32), shrink, {})
 
 
 def prepare_search(fixed: Pixels) -> Reduced:
