@@ -41,7 +41,7 @@ class Registration:
     matrix
         3x3, float64; takes homogeneous moving pixels to fixed pixels. Meaningless unless `accepted`.
     model
-        ``"translation"``, ``"similarity"``, ``"affine"`` or ``"homography"``.
+        ``"translation"``, ``"rigid"``, ``"similarity"``, ``"affine"`` or ``"homography"``.
     matches, inliers
         How many correspondences were found, and how many agree with `matrix`. 0 for methods without features.
     residual_px

@@ -13,9 +13,10 @@ from vsframework import Component, hookimpl
 
 @hookimpl
 def vsf_registrars() -> Sequence[Component[Any]]:
-    from vsf_plugins.registrars import phase_correlation, sift_ransac
+    from vsf_plugins.registrars import chain, ecc, kornia_alignment, mutual_information, phase_correlation, sift_ransac
 
-    return [sift_ransac.COMPONENT, phase_correlation.COMPONENT]
+    rooms = (sift_ransac, phase_correlation, ecc, mutual_information, kornia_alignment, chain)
+    return [room.COMPONENT for room in rooms]
 
 
 @hookimpl

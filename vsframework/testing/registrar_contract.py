@@ -12,6 +12,7 @@ from vsframework.testing.component_contract import ComponentContract
 from vsframework.testing.prepared_images import FULL_SCALE, as_camera, texture
 
 TOLERANCE_PX = 1.0
+MODELS = ("translation", "rigid", "similarity", "affine", "homography")
 FIELD = texture(300, 360, seed=1)
 OTHER_FIELD = texture(300, 360, seed=2)
 
@@ -90,7 +91,7 @@ def _check_is_whole(result: Any) -> None:
     assert isinstance(result, Registration), f"register() gave a {type(result).__name__}, not a Registration"
     assert result.matrix.shape == (3, 3), f"matrix has the shape {result.matrix.shape}, not (3, 3)"
     assert result.matrix.dtype == np.float64, f"matrix is {result.matrix.dtype}, not float64"
-    assert result.model in ("translation", "similarity", "affine", "homography"), f"unknown model {result.model!r}"
+    assert result.model in MODELS, f"unknown model {result.model!r}"
     assert isinstance(result.accepted, bool), f"accepted is a {type(result.accepted).__name__}, not a bool"
     assert result.reason.strip(), "reason is empty: say why it was accepted or rejected"
     assert 0 <= result.inliers <= result.matches, f"{result.inliers} inliers of {result.matches} matches"

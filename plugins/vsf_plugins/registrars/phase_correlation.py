@@ -1,9 +1,4 @@
-"""Aligning a fluorescence field to its brightfield field: a bounded shift, from correlated outlines.
-
-A stained head is bright where brightfield shows a dark rim, so neither features nor intensities compare. Their
-outlines do: the magnitude of the gradient, correlated in the Fourier domain with the spectrum partly whitened
-(Knapp & Carter 1976, generalised cross-correlation; full whitening is the phase correlation of Kuglin & Hines 1975).
-"""
+"""Aligning a fluorescence field to its brightfield field: a bounded shift, from correlated outlines."""
 
 from __future__ import annotations
 
@@ -11,13 +6,20 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
-from scipy import fft
-from scipy.signal.windows import tukey
 
 from vsf_plugins.registrars.acceptance import correlation
 from vsf_plugins.registrars.intensities import as_float, problem_with
+from vsf_plugins.registrars.outlines import (
+    Pixels,
+    Spectrum,
+    agreement,
+    best_shift,
+    outlines,
+    spectrum,
+    times_better,
+    transform_size,
+)
 from vsframework import Component, Params
 from vsframework.interfaces import ImageArray, Registration
 
@@ -57,9 +59,9 @@ class PhaseCorrelationParams(Params):
 class Outlines:
     """The outlines of a fixed image [H, W], and their spectra at the smoothing asked for and at twice that."""
 
-    pixels: npt.NDArray[np.float32]
-    outlines: npt.NDArray[np.float32]
-    spectra: tuple[npt.NDArray[np.complex64], ...]
+    pixels: Pixels
+    outlines: Pixels
+    spectra: tuple[Spectrum, ...]
     problem: str | None
 
 
@@ -89,9 +91,9 @@ class PhaseCorrelation:
         problem = problem_with(pixels)
         if problem is not None:
             return Outlines(pixels, pixels, (), problem)
-        fine, coarse = (_outlines(pixels, sigma) for sigma in self._sigmas())
-        size = self._size(pixels.shape)
-        return Outlines(pixels, fine, (_spectrum(fine, size), _spectrum(coarse, size)), None)
+        fine, coarse = (outlines(pixels, sigma) for sigma in self._sigmas())
+        size = transform_size(pixels.shape, self.params.max_shift)
+        return Outlines(pixels, fine, (spectrum(fine, size), spectrum(coarse, size)), None)
 
     def register(self, moving: ImageArray, fixed: ImageArray | Outlines) -> Registration:
         """Find the shift of `moving` [h, w] in `fixed` ([H, W], or what `prepare` gave); never raises if unmatched."""
@@ -102,19 +104,21 @@ class PhaseCorrelation:
                 return _registration((0.0, 0.0), f"the {name} image {problem}")
         if pixels.shape[0] > field.pixels.shape[0] or pixels.shape[1] > field.pixels.shape[1]:
             return _registration((0.0, 0.0), "the moving image is larger than the fixed one")
-        size = self._size(field.pixels.shape)
-        fine, coarse = (_outlines(pixels, sigma) for sigma in self._sigmas())
-        shift, ratio = self._correlate(fine, field.spectra[0], size)
-        again, _ = self._correlate(coarse, field.spectra[1], size)
+        size = transform_size(field.pixels.shape, self.params.max_shift)
+        fine, coarse = (outlines(pixels, sigma) for sigma in self._sigmas())
+        limit, whitening = self.params.max_shift, self.params.whitening
+        shift, best, beyond = best_shift(spectrum(fine, size), field.spectra[0], size, limit, whitening)
+        again, _, _ = best_shift(spectrum(coarse, size), field.spectra[1], size, limit, whitening)
+        ratio = times_better(best, beyond)
         target = _shifted(field.outlines, shift, pixels.shape)
         similarity = correlation(fine, target)
-        agreement = _agreement(fine, target, self.params.sigma)
-        problem = self._problem(shift, ratio, again, agreement)
-        agree = f"one shift fits {ratio:.1f} times better than all others, and {agreement:.0%} of the outlines meet"
+        meeting = agreement(fine, target, self.params.sigma)
+        problem = self._problem(shift, ratio, again, meeting)
+        agree = f"one shift fits {ratio:.1f} times better than all others, and {meeting:.0%} of the outlines meet"
         return _registration(shift, problem, similarity, agree)
 
     def _problem(
-        self, shift: tuple[float, float], ratio: float, again: tuple[float, float], agreement: float
+        self, shift: tuple[float, float], ratio: float, again: tuple[float, float], meeting: float
     ) -> str | None:
         if max(abs(shift[0]), abs(shift[1])) >= self.params.max_shift:
             return f"the best shift reaches the limit of {self.params.max_shift} px"
@@ -126,87 +130,21 @@ class PhaseCorrelation:
         change = float(np.hypot(shift[0] - again[0], shift[1] - again[1]))
         if change > self.params.max_disagreement:
             return f"the shift is not stable: it changes by {change:.1f} px when the smoothing is doubled"
-        if not agreement >= self.params.min_agreement:
-            return f"only {agreement:.0%} of the outlines meet another ({self.params.min_agreement:.0%} needed)"
+        if not meeting >= self.params.min_agreement:
+            return f"only {meeting:.0%} of the outlines meet another ({self.params.min_agreement:.0%} needed)"
         return None
 
     def _sigmas(self) -> tuple[float, float]:
         return self.params.sigma, 2 * self.params.sigma
 
-    def _size(self, shape: tuple[int, ...]) -> tuple[int, int]:
-        """Size of the transform: no shift within the limit may wrap around."""
-        rows, columns = (fft.next_fast_len(side + 2 * self.params.max_shift, real=True) for side in shape)
-        return int(rows), int(columns)
 
-    def _correlate(
-        self, features: npt.NDArray[np.float32], spectrum: npt.NDArray[np.complex64], size: tuple[int, int]
-    ) -> tuple[tuple[float, float], float]:
-        """Give the best shift (x, y) within the limit, and its height over the best one beyond."""
-        cross = spectrum * np.conj(_spectrum(features, size))
-        strength = np.abs(cross)
-        cross /= np.maximum(strength, 1e-6 * float(strength.max()) + 1e-30) ** self.params.whitening
-        surface = np.asarray(fft.irfft2(cross, s=size), dtype=np.float64)
-        limit = self.params.max_shift
-        surface = np.roll(surface, (limit, limit), axis=(0, 1))
-        allowed = surface[: 2 * limit + 1, : 2 * limit + 1].copy()
-        y, x = (int(index) for index in np.unravel_index(allowed.argmax(), allowed.shape))
-        best = float(allowed[y, x])
-        surface[: 2 * limit + 1, : 2 * limit + 1] = -np.inf
-        beyond = float(surface.max())
-        ratio = best / beyond if beyond > 0 else np.inf if best > 0 else 0.0
-        return (x - limit + _vertex(allowed[y, :], x), y - limit + _vertex(allowed[:, x], y)), ratio
-
-
-def _outlines(pixels: npt.NDArray[np.float32], sigma: float) -> npt.NDArray[np.float32]:
-    """Give the gradient magnitude of `pixels` [H, W] after smoothing by `sigma` pixels."""
-    smooth = np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), dtype=np.float32)
-    return np.asarray(np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1)), np.float32)
-
-
-def _spectrum(features: npt.NDArray[np.float32], size: tuple[int, int]) -> npt.NDArray[np.complex64]:
-    """Transform `features` without their level, faded out at the rim so that the frame itself shows no outline."""
-    fade = np.outer(tukey(features.shape[0], 0.1), tukey(features.shape[1], 0.1)).astype(np.float32)
-    return np.asarray(fft.rfft2((features - np.median(features)) * fade, s=size), dtype=np.complex64)
-
-
-def _agreement(moving: npt.NDArray[np.float32], target: npt.NDArray[np.float32], sigma: float) -> float:
-    """Share of the outlines of `moving` [H, W] around which `target` (NaN outside) correlates with it."""
-    inside = np.isfinite(target)
-    level = np.median(moving)
-    noise = np.median(np.abs(moving - level))
-    strength = np.where(inside & (moving > level + max(6 * noise, 0.1 * (moving.max() - level))), moving, 0.0)
-    window = 2 * round(8 * sigma) + 1  # smaller than a head at the default: each part of it is asked by itself
-    a = (moving - level).astype(np.float64)
-    b = np.where(inside, target - np.median(target[inside]), 0.0).astype(np.float64) if inside.any() else 0 * a
-
-    def around(image: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        return np.asarray(cv2.blur(image, (window, window)), dtype=np.float64)
-
-    mean_a, mean_b = around(a), around(b)
-    spread = np.maximum(around(a * a) - mean_a**2, 0) * np.maximum(around(b * b) - mean_b**2, 0)
-    meets = around(a * b) - mean_a * mean_b > 0.3 * np.sqrt(spread)
-    total = float(strength.sum())
-    return float(strength[meets].sum()) / total if total > 0 else 0.0
-
-
-def _shifted(
-    target: npt.NDArray[np.float32], shift: tuple[float, float], shape: tuple[int, ...]
-) -> npt.NDArray[np.float32]:
+def _shifted(target: Pixels, shift: tuple[float, float], shape: tuple[int, ...]) -> Pixels:
     """Sample `target` where `shift` (x, y) puts the pixels of an image [h, w]; NaN outside."""
     matrix = np.array([[1.0, 0.0, shift[0]], [0.0, 1.0, shift[1]]])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     size = (shape[1], shape[0])
     warped = cv2.warpAffine(target, matrix, size, flags=flags, borderMode=cv2.BORDER_CONSTANT, borderValue=float("nan"))
     return np.asarray(warped, dtype=np.float32)
-
-
-def _vertex(line: npt.NDArray[np.float64], peak: int) -> float:
-    """Offset (-0.5 to 0.5) of the parabola through the `peak` of a `line` and its two neighbours."""
-    if not 0 < peak < len(line) - 1:
-        return 0.0
-    before, at, after = (float(value) for value in line[peak - 1 : peak + 2])
-    bend = before - 2 * at + after
-    return float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
 
 
 def _registration(
