@@ -28,10 +28,10 @@ def encode(counts: npt.NDArray[Any], dtype: str) -> npt.NDArray[Any]:
     if dtype == "float32":
         return np.ascontiguousarray(counts, np.float32)
     if counts.dtype != dtype:
+        counts = np.rint(counts) if counts.dtype.kind == "f" else counts  # first: resampling gives 255.00002
         low, high = float(counts.min(initial=0)), float(counts.max(initial=0))
         if not (low >= 0 and high <= LARGEST[dtype]):
             raise EdgeError(f"counts from {low:g} to {high:g} do not fit into {dtype}, which the model takes")
-        counts = np.rint(counts) if counts.dtype.kind == "f" else counts
     counts = np.ascontiguousarray(counts, "<u2" if dtype == "uint16" else np.uint8)
     return counts.view(np.uint8).reshape(*counts.shape, 2) if dtype == "uint16" else counts
 
