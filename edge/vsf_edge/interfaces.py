@@ -135,9 +135,9 @@ class Gate(Protocol):
 class Detector(Protocol):
     """Finds the heads of a live frame.
 
-    Named by an entry point ``detector.NAME``; built with the keyword ``head_length`` (of a typical head, in pixels of the
-    camera), and with keyword settings of its own, which have defaults; built anew when the scale changes. `detect` is
-    called from one thread, once per frame, and must be quick: a frame waits for it.
+    Named by an entry point ``detector.NAME``; built with the keyword ``head_length`` (pixels), and with keywords of its
+    own, which have defaults; built anew when the scale changes. `detect` is called from one thread, once per
+    frame, and must be quick: a frame waits for it.
     """
 
     def detect(self, pixels: Pixels) -> Sequence[Detection]:

@@ -5,8 +5,8 @@
     acquire --frames--> prepare --prepared--> stain --stained--> measure --> sinks, a thread and a queue each
 
 Each stage is a thread; NumPy, OpenCV and the runtimes let the others run meanwhile. A stage takes its next item only
-when there is room for what it makes, so that nothing grows old inside: with the policy ``latest``, the frame that is
-taken is the newest one.
+when there is room for what it makes, and with the policy ``latest`` no more frames are inside at once than processors
+can work on, so that nothing grows old there: the frame that is taken is the newest one.
 """
 
 from __future__ import annotations
@@ -101,6 +101,8 @@ class LiveLoop:
         self._frames: BoundedQueue[Frame] = BoundedQueue(1 if settings.policy == "latest" else settings.waiting_frames)
         self._prepared: BoundedQueue[Work] = BoundedQueue(1)
         self._stained: BoundedQueue[Work] = BoundedQueue(1)
+        inside = settings.in_flight if settings.policy == "latest" else settings.waiting_frames
+        self._inside = threading.Semaphore(inside)
         self._delivery = Delivery(self.notices, self.statistics, settings.waiting_results)
         self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
         self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
@@ -158,6 +160,7 @@ class LiveLoop:
         if not self._stop.is_set():
             self._stopped_at = time.monotonic()
             self._stop.set()
+        self._inside.release(1000)  # nobody waits for his turn any more
         self._ended.set()
 
     def _start_sinks(self) -> None:
@@ -170,8 +173,8 @@ class LiveLoop:
                 "info", "simulated", "the model was trained on simulated images: its numbers are for trying out only"
             )
         if self.session.manifest.documents.get("trust") is None:
-            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no value "
-                      "has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
+            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no "
+                      "value has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
 
     def _wait(self, started: float) -> None:
         """Wait for the end; meanwhile log the numbers, and watch that the source answers."""
@@ -217,7 +220,7 @@ class LiveLoop:
             self._preparing(made)
             return made
 
-        self._pump(self._frames, work, self._prepared)
+        self._pump(self._frames, work, self._prepared, self._inside)
 
     def _stain(self) -> None:
         def work(item: Work) -> Work:
@@ -232,11 +235,13 @@ class LiveLoop:
                 item = self._stained.get()
                 assert item is not None
                 result = self._measuring(item)
+                self._inside.release()
                 self._deliver(result)
         except ClosedError:
             pass
         except Exception as error:
             self._fail(error)
+        self._inside.release(1000)
         self._ended.set()
 
     def _deliver(self, result: FrameResult) -> None:
@@ -246,10 +251,18 @@ class LiveLoop:
             self._forget(self._stained)
             raise ClosedError
 
-    def _pump(self, source: BoundedQueue[Any], act: Callable[[Any], Work], target: BoundedQueue[Work]) -> None:
+    def _pump(
+        self,
+        source: BoundedQueue[Any],
+        act: Callable[[Any], Work],
+        target: BoundedQueue[Work],
+        permits: threading.Semaphore | None = None,
+    ) -> None:
         try:
             while True:
                 target.wait_for_room()
+                if permits is not None:
+                    permits.acquire()
                 item = source.get()
                 assert item is not None
                 target.put(act(item))

@@ -89,9 +89,15 @@ class OnnxSession:
 
     def run(self, brightfield: Counts) -> Mapping[str, Array]:
         """Stain `brightfield` [N, C, H, W] in counts."""
-        feed = {self._manifest.input_name: encode(brightfield, self._manifest.input_dtype)}
+        counts = encode(brightfield, self._manifest.input_dtype)
         try:
-            values = self._session.run(self._outputs, feed)
+            # bound, the graph reads from these counts and the arrays that are given back are what it wrote into
+            binding = self._session.io_binding()
+            binding.bind_cpu_input(self._manifest.input_name, counts)
+            for name in self._outputs:
+                binding.bind_output(name, "cpu")
+            self._session.run_with_iobinding(binding)
+            values = [value.numpy() for value in binding.get_outputs()]
         except Exception as error:  # its exceptions have no common base beside Exception
             raise EdgeError(f"ONNX Runtime failed on {self._path}: {_first_line(error)}") from error
         return from_graph(dict(zip(self._outputs, values, strict=True)), self._manifest)
