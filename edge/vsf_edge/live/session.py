@@ -254,6 +254,8 @@ class LiveLoop:
 
     def _deliver(self, result: FrameResult) -> None:
         self.statistics.add(result)
+        if not result.sequence:
+            log("first-result", {"latency_ms": round(result.latency_ms, 3), "cells": len(result.cells)})
         self._delivery.give(result, self._stop.is_set)
         if self._settings.frames is not None and result.sequence + 1 >= self._settings.frames:
             self._forget(self._stained)
