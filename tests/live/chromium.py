@@ -28,6 +28,9 @@ FLAGS = (
     "--remote-debugging-port=0",
 )
 
+NUMBERS = {"Tab": 9, "Enter": 13, "Escape": 27, "End": 35, "Home": 36, "ArrowUp": 38, "ArrowDown": 40}
+"""What Windows calls the keys that write nothing; dialogs listen to it."""
+
 
 class Tab:
     """One page: what it shows, what it asked for, and what it complained of.
@@ -43,6 +46,7 @@ class Tab:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._next = 0
+        self._at = ""
         self.requests: list[str] = []
         self.complaints: list[str] = []
         for domain in ("Page", "Runtime", "Network", "Log"):
@@ -74,6 +78,8 @@ class Tab:
 
     def open(self, url: str) -> None:
         self.ask("Page.navigate", url=url)
+        self.until(f"document.readyState === 'complete' && location.href !== {json.dumps(self._at)}")
+        self._at = str(self.value("location.href"))
 
     def value(self, script: str) -> Any:
         found = self.ask("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
@@ -92,11 +98,13 @@ class Tab:
         return str(self.value(f"document.querySelector({json.dumps(selector)})?.textContent ?? ''"))
 
     def key(self, key: str, code: str = "") -> None:
-        text = {"text": key} if len(key) == 1 else {}
-        if key == "Enter":
-            text = {"text": "\r"}
+        text = {"text": "\r" if key == "Enter" else key} if len(key) == 1 or key == "Enter" else {}
+        number = NUMBERS.get(key, ord(key.upper()) if len(key) == 1 else 0)
         for kind in ("keyDown", "keyUp"):
-            self.ask("Input.dispatchKeyEvent", type=kind, key=key, code=code, **(text if kind == "keyDown" else {}))
+            extra = text if kind == "keyDown" else {}
+            self.ask(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=code or key, windowsVirtualKeyCode=number, **extra
+            )
 
     def click(self, x: float, y: float) -> None:
         for kind in ("mousePressed", "mouseReleased"):
@@ -106,8 +114,7 @@ class Tab:
         self.ask("Input.dispatchTouchEvent", type="touchStart", touchPoints=[{"x": x, "y": y}])
         self.ask("Input.dispatchTouchEvent", type="touchEnd", touchPoints=[])
 
-    def screen(self, width: int, height: int, *, dark: bool = False, touch: bool = False) -> None:
-        scale = 2 if touch else 1
+    def screen(self, width: int, height: int, *, dark: bool = False, touch: bool = False, scale: int = 1) -> None:
         self.ask(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=scale, mobile=touch
         )

@@ -108,8 +108,9 @@ export class CellList {
 
   step(selected, by) {
     if (!this.tracks.length) return;
-    const at = this.tracks.indexOf(selected);
-    const next = at < 0 ? (by > 0 ? 0 : this.tracks.length - 1) : Math.min(this.tracks.length - 1, Math.max(0, at + by));
+    const found = this.tracks.indexOf(selected);
+    const at = found < 0 && by < 0 ? this.tracks.length : found;
+    const next = Math.min(this.tracks.length - 1, Math.max(0, at + by));
     this.choose(this.tracks[next]);
     this.rows.get(this.tracks[next])?.element.scrollIntoView({block: "nearest"});
   }

@@ -1,0 +1,371 @@
+"""The live page as people use it: real Chromium, mouse, keyboard and finger, light and dark, desk and tablet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.live.chromium import CHROMIUM, Chromium, Tab
+from tests.live.scripted import REASON, Producer, ScriptedControls, manifest, result, session, viewing
+from vsf_edge.frames import Notice
+from vsf_edge.sinks.browser import BrowserView
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package: chromium)")
+
+SCENE = {"width": 640, "height": 640, "cells": 5.0}
+ABSTAINED, GOOD = 4, 1
+"""Tracks of a cell without and of one with a number."""
+
+OVERFLOWING = """
+[...document.querySelectorAll('#app *')].filter(element => {
+  const style = getComputedStyle(element);
+  return element.closest('svg, .unseen') === null && style.display !== 'inline' && style.overflowX === 'visible'
+    && element.clientWidth && element.scrollWidth > element.clientWidth + 1;
+}).map(element => element.id || element.className)
+"""
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with Chromium(tmp_path_factory.mktemp("chromium")) as opened:
+        yield opened
+
+
+class Desk:
+    """A session with frames, and the page open on it."""
+
+    def __init__(self, tab: Tab, view: BrowserView, controls: ScriptedControls) -> None:
+        self.tab, self.view, self.controls = tab, view, controls
+
+    def place(self, track: int) -> tuple[float, float]:
+        """Where a cell of the brightfield lies on the screen."""
+        found = next(cell.detection for cell in result(0, still=True, **SCENE).cells if cell.track == track)
+        box = self.tab.value(
+            "(({left, top, width}) => [left, top, width])(document.querySelector('#brightfield .stage')"
+            ".getBoundingClientRect())"
+        )
+        zoom = box[2] / SCENE["width"]
+        return box[0] + (found.x + 0.5) * zoom, box[1] + (found.y + 0.5) * zoom
+
+
+@pytest.fixture
+def desk(tab: Tab) -> Iterator[Desk]:
+    controls = ScriptedControls()
+    tab.screen(1366, 768)
+    with viewing(controls) as view, Producer(view, controls, 8, still=True, **SCENE):
+        tab.requests.clear()
+        tab.complaints.clear()
+        tab.open(view.url)
+        tab.until(f"document.querySelectorAll('#cells [role=option]').length >= {ABSTAINED}")
+        tab.until("document.querySelector('#link').textContent === 'Live'")
+        yield Desk(tab, view, controls)
+        # the tests read canvases back themselves
+        assert [complaint for complaint in tab.complaints if "willReadFrequently" not in complaint] == []
+        own = view.url.removeprefix("http")
+        assert all(asked.startswith((f"http{own}", f"ws{own}")) for asked in tab.requests), tab.requests
+        tab.open("about:blank")
+
+
+def test_it_shows_frames_numbers_and_how_the_session_runs(desk: Desk) -> None:
+    tab = desk.tab
+    meters = tab.until("document.querySelector('#meters').textContent")
+    for word in ("Frame", "Stained", "Shown", "Latency", "stain 18", "Queues", "results 1", "Lost", "behind 3"):
+        assert word in meters
+    first = int(tab.text("#meters dd"))
+    tab.until(f"Number(document.querySelector('#meters dd').textContent) > {first + 5}")
+    assert tab.text("#use").strip() == (
+        "Trained on simulated cells: its numbers do not hold for real ones. Research use only; not for diagnosis."
+    )
+    value = result(0, **SCENE).cells[GOOD - 1].steady["dfi"].value
+    assert tab.text(f"#cell-{GOOD} .value") == f"{value:.2f}"
+    assert tab.text(f"#cell-{ABSTAINED} .value") == "?"
+    assert tab.text(f"#cell-{ABSTAINED} .why") == REASON
+    assert "median" in tab.text("#spread-text")
+    assert tab.value("document.querySelectorAll('#histogram rect').length") == 20
+
+
+def test_outlines_are_coloured_and_abstained_ones_dashed(desk: Desk, tmp_path: Path) -> None:
+    """Read from the canvas: of a good cell nearly every point of the outline is coloured, of the other half is grey."""
+    script = """
+    (track => {
+      const [canvas, picture] = ['.marks', '.picture'].map(name => document.querySelector('#brightfield ' + name));
+      const zoom = canvas.width / picture.width, pen = canvas.getContext('2d');
+      const [x, y, angle, along, across] = TRACK;
+      let grey = 0, coloured = 0;
+      for (let step = 0; step < 360; step++) {
+        const turn = step * Math.PI / 180, u = along * Math.cos(turn), v = across * Math.sin(turn);
+        const [cosine, sine] = [Math.cos(angle), Math.sin(angle)];
+        const at = [x + u * cosine - v * sine + .5, y + u * sine + v * cosine + .5];
+        const [red, green, blue, seen] = pen.getImageData(at[0] * zoom, at[1] * zoom, 1, 1).data;
+        if (seen < 200 || Math.max(red, green, blue) < 90) continue;
+        if (Math.max(red, green, blue) - Math.min(red, green, blue) > 50) coloured++; else grey++;
+      }
+      return [coloured, grey];
+    })()
+    """
+    shares = {}
+    for track in (GOOD, ABSTAINED):
+        found = result(0, still=True, **SCENE).cells[track - 1].detection
+        numbers = f"[{found.x}, {found.y}, {found.angle}, {0.60 * found.length}, {0.42 * found.length}]"
+        shares[track] = desk.tab.value(script.replace("TRACK", numbers))
+    assert shares[GOOD][0] > 270
+    assert shares[ABSTAINED][0] == 0
+    assert 90 < shares[ABSTAINED][1] < 290
+
+
+def test_a_click_on_a_head_shows_its_number_or_why_there_is_none(desk: Desk) -> None:
+    tab = desk.tab
+    tab.click(*desk.place(GOOD))
+    tab.until(f"document.querySelector('#cell-title').textContent === 'Cell #{GOOD}'")
+    steady = result(60, **SCENE).cells[GOOD - 1].steady["dfi"]
+    tab.until("document.querySelector('#cell-more').textContent.includes('over 40 good frames')")
+    assert tab.text("#cell-value") == f"DFI {steady.value:.3f}"
+    assert tab.text("#cell-between") == f"between {steady.low:.3f} and {steady.high:.3f}"
+    drawn = "document.querySelector('.crops canvas').getContext('2d').getImageData(0, 0, 64, 64).data"
+    tab.until(f"{drawn}.some((value, index) => index % 4 < 3 && value > 60)")
+    tab.click(*desk.place(ABSTAINED))
+    tab.until(f"document.querySelector('#cell-title').textContent === 'Cell #{ABSTAINED}'")
+    assert tab.text("#cell-value") == "DFI ?"
+    assert tab.text("#cell-reason") == f"Abstained, because {REASON}."
+    tab.click(*desk.place(ABSTAINED))
+    tab.key("Escape")
+    tab.until("document.querySelector('#cell-title').textContent === 'Cell'")
+
+
+def test_everything_works_with_the_keyboard_alone(desk: Desk) -> None:
+    tab, controls = desk.tab, desk.controls
+    tab.key(" ", "Space")
+    tab.until("document.querySelector('#link').textContent === 'Paused'")
+    assert controls.asked == ["pause True"]
+    tab.key("ArrowDown")  # while paused, cells are chosen all the same, and their crops come
+    tab.until("document.querySelector('#cell-title').textContent === 'Cell #1'")
+    assert tab.value("document.querySelector('#cells').getAttribute('aria-activedescendant')") == "cell-1"
+    drawn = "document.querySelector('.crops canvas').getContext('2d').getImageData(0, 0, 64, 64).data"
+    tab.until(f"{drawn}.some((value, index) => index % 4 < 3 && value > 60)")
+    tab.key("ArrowDown")
+    tab.key("ArrowDown")
+    tab.key("ArrowDown")
+    assert tab.text("#cell-reason") == f"Abstained, because {REASON}."
+    tab.key("ArrowUp")
+    assert tab.text("#cell-title") == "Cell #3"
+    tab.key(" ", "Space")
+    tab.until("document.querySelector('#link').textContent === 'Live'")
+    tab.key("r")
+    tab.until("document.querySelector('#record').getAttribute('aria-pressed') === 'true'")
+    assert "recordings/2026" in tab.text("#notices")
+    tab.key("s")
+    tab.until("document.querySelector('#notices').textContent.includes('Saved as')")
+    tab.key("r")
+    tab.until("document.querySelector('#record').getAttribute('aria-pressed') === 'false'")
+    assert controls.asked == ["pause True", "pause False", "record True", "snapshot", "record False"]
+    tab.key("2")
+    assert tab.value("getComputedStyle(document.querySelector('#brightfield')).display") == "none"
+    tab.key("0")
+    tab.key("c")
+    assert tab.value("document.body.dataset.stain") == "magenta"
+    tab.key("?")
+    assert tab.value("document.querySelector('#help').open") is True
+    for word in ("Space", "S", "R", "Esc", "L", "C"):
+        assert word in tab.text("#help .keys")
+    tab.key("Escape")
+    assert tab.value("document.querySelector('#help').open") is False
+
+
+def test_the_focus_goes_everywhere_and_is_seen(desk: Desk) -> None:
+    tab = desk.tab
+    reached = []
+    for _ in range(14):
+        tab.key("Tab", "Tab")
+        reached.append(tab.value("document.activeElement.id || document.activeElement.className"))
+        seen = tab.value("[getComputedStyle(document.activeElement).outlineStyle, document.activeElement.tagName]")
+        assert seen[0] != "none" or seen[1] == "BODY", reached
+        if reached[-1] == "cells":
+            break
+    assert reached[:5] == ["pause", "snapshot", "record", "help-button", "small alone"]
+    assert reached[-1] == "cells"
+    tab.key("End", "End")
+    tab.until(
+        "document.querySelector('#cells [aria-selected=true]') === document.querySelector('#cells').lastElementChild"
+    )
+    tab.value("document.querySelector('#pause').focus()")
+    tab.key("Enter", "Enter")
+    tab.until("document.querySelector('#pause').getAttribute('aria-pressed') === 'true'")
+    assert desk.controls.asked == ["pause True"]
+
+
+def test_everything_has_a_name(desk: Desk) -> None:
+    """What a screen reader says of every button, select, list and picture."""
+    tree = desk.tab.ask("Accessibility.getFullAXTree")["nodes"]
+    named = {"button", "listbox", "option", "combobox", "img", "image", "region", "toolbar"}
+    roles = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]]
+    assert [role for role, name in roles if role in named and not name] == []
+    assert ("option", f"Cell {ABSTAINED}: no number, because {REASON}") in roles
+    assert any(role in ("img", "image") and name.startswith("Brightfield: ") for role, name in roles)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "touch", "dark"),
+    [
+        (1366, 768, False, False),
+        (1366, 768, False, True),
+        (1920, 1080, False, True),
+        (768, 1024, True, False),
+        (768, 1024, True, True),
+        (390, 844, True, False),
+    ],
+)
+def test_it_fits_the_screen(desk: Desk, tmp_path: Path, width: int, height: int, touch: bool, dark: bool) -> None:
+    tab = desk.tab
+    tab.screen(width, height, dark=dark, touch=touch)
+    tab.key("ArrowDown")
+    tab.until("document.querySelector('#cell-title').textContent === 'Cell #1'")
+    time.sleep(0.3)
+    assert tab.value(OVERFLOWING) == []
+    assert tab.value("document.documentElement.scrollWidth <= innerWidth")
+    overlap = """
+    (() => { const box = id => document.querySelector(id).getBoundingClientRect();
+      return box('#brightfield').bottom > box('#spread').top + 1 || box('#stains').bottom > box('#spread').top + 1; })()
+    """
+    assert tab.value(overlap) is False
+    if not touch:
+        assert tab.value("document.documentElement.scrollHeight <= innerHeight"), "a desk needs no scrolling"
+    else:
+        small = (
+            "[...document.querySelectorAll('button, select')].filter(e => e.offsetHeight && e.offsetHeight < 40).length"
+        )
+        assert tab.value(small) == 0
+    picture = tmp_path / "page.png"
+    tab.screenshot(picture)
+    pixels = cv2.imread(str(picture))
+    assert pixels is not None
+    corner = pixels[-4, 4]  # of the bar at the bottom
+    assert (corner.max() < 60) if dark else (corner.min() > 220)
+    assert np.unique(pixels.reshape(-1, 3), axis=0).shape[0] > 1000
+
+
+def test_contrast_is_enough_in_light_and_dark(desk: Desk) -> None:
+    """Every text that is seen has 4.5 : 1 against what lies behind it (WCAG 2.2 AA)."""
+    script = """
+    (() => {
+      const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
+      const light = ([r, g, b]) => { const f = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+        return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
+      const behind = element => { for (let e = element; e; e = e.parentElement) {
+        const colour = parse(getComputedStyle(e).backgroundColor);
+        if (colour.length === 3) return colour; } return [255, 255, 255]; };
+      const low = [];
+      for (const element of document.querySelectorAll('#app *')) {
+        const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+        if (!own || !element.offsetParent || element.closest('.stage, .unseen, dialog')) continue;
+        const [one, other] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
+        const ratio = (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
+        if (ratio < 4.5) low.push([element.id || element.className || element.tagName, ratio.toFixed(2)]);
+      }
+      return low;
+    })()
+    """
+    for dark in (False, True):
+        desk.tab.screen(1366, 768, dark=dark)
+        desk.tab.key("r")
+        time.sleep(0.4)
+        assert desk.tab.value(script) == []
+        desk.tab.key("r")
+
+
+def test_a_finger_chooses_a_cell(desk: Desk) -> None:
+    desk.tab.screen(768, 1024, touch=True)
+    time.sleep(0.3)
+    desk.tab.tap(*desk.place(GOOD))
+    desk.tab.until(f"document.querySelector('#cell-title').textContent === 'Cell #{GOOD}'")
+
+
+def test_notices_are_shown_and_errors_stay(desk: Desk) -> None:
+    text = "The camera gives nothing: <b>look</b> at its cable."
+    desk.view.notice(Notice(level="error", kind="source-stalled", text=text, time=time.time()))
+    desk.tab.until("!!document.querySelector('.notice[data-level=error]')")
+    assert text in desk.tab.text("#notices")  # as text, not as HTML
+    desk.tab.value("document.querySelector('.notice button').click()")
+    assert desk.tab.text("#notices") == ""
+
+
+def test_a_frame_that_was_not_stained_says_why(desk: Desk) -> None:
+    desk.controls.paused = True
+    time.sleep(0.2)
+    desk.view.take(result(500, still=True, problem="The runtime failed: out of memory.", **SCENE))
+    desk.tab.until("document.querySelector('#brightfield .message').textContent.includes('out of memory')")
+
+
+def test_a_lost_connection_is_said_and_comes_back(tab: Tab) -> None:
+    controls = ScriptedControls()
+    tab.screen(1366, 768)
+    with viewing(controls) as view:
+        view.take(result(0, still=True, **SCENE))
+        tab.open(view.url)
+        tab.until("document.querySelector('#link').textContent === 'Live'")
+        address = view.url.removeprefix("http://").rstrip("/")
+    tab.until("!document.querySelector('#lost').hidden")
+    assert "Connection lost: what you see is old. The session has ended." in tab.text("#lost")
+    assert tab.value("getComputedStyle(document.querySelector('.stage')).opacity") == "0.45"
+    with viewing(controls, address=address) as view:
+        view.take(result(1, still=True, **SCENE))
+        tab.until("document.querySelector('#lost').hidden")
+        tab.until("document.querySelector('#link').textContent === 'Live'")
+        tab.open("about:blank")
+
+
+def test_silence_of_the_camera_is_said(tab: Tab) -> None:
+    with viewing() as view:
+        view.take(result(0, still=True, **SCENE))
+        tab.open(view.url)
+        tab.until("document.querySelector('#link').textContent === 'Live'")
+        tab.until("document.querySelector('#link').textContent.startsWith('No frame for ')")
+        tab.open("about:blank")
+
+
+def test_the_printed_address_opens_the_page_and_the_token_leaves_it(tab: Tab) -> None:
+    with viewing(token="a-token-of-the-laboratory") as view:
+        view.take(result(0, still=True, **SCENE))
+        tab.open(view.url)
+        tab.until("document.querySelector('#link')?.textContent === 'Live'")
+        assert "token" not in tab.value("location.href")
+        assert tab.value("document.cookie") == ""
+        tab.open("about:blank")
+        tab.ask("Network.clearBrowserCookies")
+        tab.open(view.url.partition("#")[0])
+        tab.until("!!document.querySelector('#token')")
+        tab.open("about:blank")
+
+
+def test_without_javascript_pictures_come_all_the_same(tab: Tab, tmp_path: Path) -> None:
+    controls = ScriptedControls()
+    with viewing(controls) as view, Producer(view, controls, still=True, **SCENE):
+        tab.ask("Emulation.setScriptExecutionDisabled", value=True)
+        try:
+            tab.open(view.url)
+            deadline = time.monotonic() + 15
+            spread = 0.0
+            while spread < 20:
+                assert time.monotonic() < deadline
+                time.sleep(0.2)
+                tab.screenshot(tmp_path / "plain.png")
+                seen = cv2.imread(str(tmp_path / "plain.png"))
+                assert seen is not None
+                spread = float(seen[150:500, 300:1000].std())
+        finally:
+            tab.ask("Emulation.setScriptExecutionDisabled", value=False)
+            tab.open("about:blank")
+
+
+def test_real_data_are_not_called_simulated(tab: Tab) -> None:
+    live = session(simulated=False, manifest=manifest(simulated=False))
+    with viewing(live=live) as view:
+        tab.open(view.url)
+        tab.until("document.querySelector('#intended')?.textContent")
+        assert tab.value("document.querySelector('#simulated').hidden") is True
+        assert "Research use only" in tab.text("#use")
+        tab.open("about:blank")
