@@ -16,6 +16,7 @@ from vsf_edge.settings import read_settings, setting
 from vsf_edge.sources.image_files import BIT_DEPTH_TEXT, PIXEL_SIZE_TEXT, Pace, frame_of
 
 _MICROMETRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+_RECORDED = Path("fields", "brightfield.ome.zarr")  # in the folder of a recorded session
 _BRIGHTFIELD = ("brightfield", "bf", "transmitted")
 
 
@@ -33,7 +34,7 @@ class ZarrSettings:
 class Zarr:
     """A time series in Zarr; a source of kind ``zarr``.
 
-    ADDRESS is the folder of an OME-Zarr image (0.4 or 0.5; the largest of its resolutions is read), of a recording that
+    ADDRESS is the folder of an OME-Zarr image (0.4 or 0.5; the largest of its resolutions is read), of a session that
     ``vsf-edge live --record`` wrote, or of a plain array [T, Y, X]. Frames are read one by one, so that a series may be
     larger than the memory. Every axis but channel, y and x is gone through in order.
     """
@@ -106,6 +107,8 @@ class _Series:
             ) from error
         if not path.exists():
             raise EdgeUsageError(f"there is no image {path}")
+        recorded = path / _RECORDED
+        path = recorded if recorded.exists() else path
         self._path = path
         try:
             opened: Any = zarr.open(str(path), mode="r")
