@@ -106,9 +106,8 @@ def main() -> None:
             for name, make in cases(size, Path(folder)):
                 result = measured(make(), chosen.frames, chosen.seconds)
                 results.setdefault(name, {})[str(size)] = result
-                print(
-                    f"{size:5d} px  {name:24s} {result['fps']:8.1f} fps  {result['read_ms']:7.2f} ms  lost {result['lost']}"
-                )
+                figures = f"{result['fps']:8.1f} fps  {result['read_ms']:7.2f} ms a read  {result['lost']} lost"
+                print(f"{size:5d} px  {name:24s} {figures}")
     packages = ("vsf-edge", "numpy", "opencv-python-headless", "zarr", "pymmcore", "pymmcore-plus")
     record = {"benchmark": "sources", "results": results, **circumstances(packages, load)}
     if chosen.json:
