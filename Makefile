@@ -10,7 +10,11 @@ PACKAGES := -e '.[dev]' -e ./plugins -e ./export -e ./edge
 # NVIDIA's own parser, builder and bindings, so that the export is tested against them without a card (300 MB).
 NVIDIA := onnxruntime-ep-nv-tensorrt-rtx-cu13 tensorrt_rtx_cu13_bindings tensorrt_cu13_bindings cuda-bindings cuda-pathfinder
 
-.PHONY: help setup nvidia demo test test-all lint bench docs clean
+# Micro-Manager's real core with its demo devices. Without what only writes files (tensorstore, s3fs: 200 MB, and s3fs
+# wants an older dateutil), so no dependencies but these.
+MICROMANAGER := pymmcore-plus pymmcore mm-test-adapters psygnal useq-schema shapely ome-writers pydantic-extra-types
+
+.PHONY: help setup nvidia micromanager demo test test-all lint bench docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -18,6 +22,7 @@ help:
 	@echo "make test      lint and test everything that is fast (under 10 minutes on 2 cores)"
 	@echo "make test-all  the slow tests too"
 	@echo "make nvidia    add NVIDIA's wheels, so that the tests marked trt_rtx run too (no card needed)"
+	@echo "make micromanager  add Micro-Manager's demo devices, so that the tests marked micromanager run too (150 MB)"
 	@echo "make bench     measure; results go to benchmarks/results"
 	@echo "make docs      write the reference pages from the code"
 	@echo "make lint      ruff, mypy --strict, import-linter"
@@ -32,6 +37,9 @@ $(READY): constraints.txt pyproject.toml plugins/pyproject.toml export/pyproject
 
 nvidia: $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(NVIDIA)
+
+micromanager: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps $(MICROMANAGER)
 
 demo: $(READY)
 	$(BIN)/vsf demo demo

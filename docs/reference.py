@@ -1,11 +1,12 @@
-"""Writes docs/experiment-file.md and docs/commands.md from the code, so that they cannot fall behind it.
+"""Writes docs/experiment-file.md, docs/commands.md and the tables of docs/sources.md from the code.
 
-Run ``make docs`` after a change; a test compares.
+So they cannot fall behind it. Run ``make docs`` after a change; a test compares.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import typing
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import click
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from vsf_edge.plugins import plugins
+from vsf_edge.settings import describe_settings
 from vsframework.cli import VERBS, vsf
 from vsframework.config import Experiment, Selection
 
@@ -60,6 +63,20 @@ def commands() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def sources() -> str:
+    """Give docs/sources.md with the table of every ``<!-- settings of NAME -->`` written anew."""
+    text = (HERE / "sources.md").read_text(encoding="utf-8")
+    return re.sub(r"(<!-- settings of ([\w-]+) -->\n)(?:\|.*\n)*", lambda found: found[1] + _settings(found[2]), text)
+
+
+def _settings(source: str) -> str:
+    rows = [
+        f"| `{item.name}` | {f'`{item.default}`' if item.default else 'none'} | {item.allowed} | {item.text} |"
+        for item in describe_settings(plugins().find("source", source).point.load().settings)
+    ]
+    return "\n".join(["| setting | default | allowed | meaning |", "|---|---|---|---|", *rows]) + "\n"
+
+
 def _table(title: str, model: type[BaseModel]) -> list[str]:
     rows = [
         f"| `{name}` | {_default(field)} | {field.description} |"
@@ -99,12 +116,16 @@ def _cell(text: str) -> str:
 
 
 def write() -> None:
-    """Write both pages."""
+    """Write the pages."""
     for name, text in PAGES.items():
         (HERE / name).write_text(text(), encoding="utf-8")
 
 
-PAGES: dict[str, typing.Callable[[], str]] = {"experiment-file.md": experiment_file, "commands.md": commands}
+PAGES: dict[str, typing.Callable[[], str]] = {
+    "experiment-file.md": experiment_file,
+    "commands.md": commands,
+    "sources.md": sources,
+}
 
 if __name__ == "__main__":
     write()

@@ -24,6 +24,7 @@ class Absent:
 sys.meta_path.insert(0, Absent())
 import vsf_edge
 names = [item.name for item in pkgutil.walk_packages(vsf_edge.__path__, "vsf_edge.")]
+names = [name for name in names if not name.startswith("vsf_edge.testing.")]  # contracts: for authors, with pytest
 for name in names:
     importlib.import_module(name)
 print(len(names))

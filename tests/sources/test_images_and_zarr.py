@@ -123,7 +123,7 @@ def test_counts_must_fit_into_the_bits_that_were_given(tmp_path, write) -> None:
 
 def test_images_that_are_not_there_are_an_error_of_the_user(tmp_path) -> None:
     for address, words in (
-        ("", "needs a file"),
+        ("", "need a file"),
         (str(tmp_path), "no image at"),
         (str(tmp_path / "x.png"), "no image at"),
     ):
@@ -156,6 +156,11 @@ def test_zarr_refuses_an_unknown_channel_and_other_things(tmp_path, picture) -> 
     (tmp_path / "empty").mkdir()
     with pytest.raises(EdgeUsageError, match="no image in OME-Zarr"):
         Zarr(str(tmp_path / "empty")).open()
+
+
+def test_a_recorded_session_is_read_by_its_folder(tmp_path, picture) -> None:
+    _ome_zarr(tmp_path / "session" / "fields" / "brightfield.ome.zarr", [picture(3), picture(4)])
+    assert _counted(Zarr(str(tmp_path / "session"))) == [3, 4]
 
 
 def test_a_plain_array_and_a_loop(tmp_path, picture) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
+import sys
 import time
 from itertools import pairwise
 
@@ -199,3 +201,16 @@ def test_tags_become_numbers_and_a_stamp_of_another_clock_is_not_believed() -> N
     assert frame.metadata["ElapsedTime-ms"] == 12.5
     assert frame.metadata["Binning"] == "1x1"
     assert time.monotonic() - frame.captured < 1
+
+
+def test_a_program_that_still_holds_a_closed_core_ends_as_it_should() -> None:
+    program = (
+        "from vsf_edge.sources.micromanager import MicroManager\n"
+        "source = MicroManager(exposure_ms=1)\n"
+        "source.open()\n"
+        "source.read(1)\n"
+        "core = source._core\n"
+        "source.close()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr  # a thread of the core used to abort it, half of the time

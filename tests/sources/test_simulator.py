@@ -9,6 +9,13 @@ import pytest
 
 from vsf_edge.errors import EdgeUsageError
 from vsf_edge.sources.simulator import Simulator
+from vsf_edge.testing.sources import SourceContract
+
+
+class TestSimulatorContract(SourceContract):
+    @pytest.fixture
+    def source(self):
+        return _simulator(fps=100)
 
 
 def _simulator(**given: object) -> Simulator:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vsf_edge.errors import CorruptFrameError
+from vsf_edge.errors import CorruptFrameError, SourceEndError
 from vsf_edge.frames import Frame, Pixels
 
 BIT_DEPTH_TEXT = "Bits of a count; 0 takes 8 or 16, as the file holds them."
@@ -75,3 +75,27 @@ class Pace:
             time.sleep(self._due - now)
         self._due = (self._due if now - self._due < self._period else now) + self._period
         return True
+
+
+class Rounds:
+    """Goes through `count` things called `name`, once, or over and over where `loop` says so.
+
+    Attributes
+    ----------
+    good
+        Whether one of this round could be read: a round in which none could is the last one.
+    """
+
+    def __init__(self, count: int, loop: bool, name: str) -> None:
+        self._count, self._loop, self._name = count, loop, name
+        self._next = 0
+        self.good = False
+
+    def take(self) -> int:
+        """Give the index of the next one; `SourceEndError` when there is none."""
+        if self._next == self._count:
+            if not (self._loop and self.good):
+                raise SourceEndError(f"all {self._count} {self._name} are done")
+            self._next, self.good = 0, False
+        self._next += 1
+        return self._next - 1

@@ -7,11 +7,11 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from vsf_edge.errors import CorruptFrameError, EdgeError, EdgeUsageError, SourceEndError
+from vsf_edge.errors import CorruptFrameError, EdgeError, EdgeUsageError
 from vsf_edge.frames import Frame, Pixels
 from vsf_edge.images import SUFFIXES, read_pages
 from vsf_edge.settings import read_settings, setting
-from vsf_edge.sources.image_files import BIT_DEPTH_TEXT, PIXEL_SIZE_TEXT, Pace, frame_of, natural
+from vsf_edge.sources.image_files import BIT_DEPTH_TEXT, PIXEL_SIZE_TEXT, Pace, Rounds, frame_of, natural
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +39,8 @@ class Images:
         self._address = address
         self._files: list[Path] = []
         self._waiting: deque[tuple[Path, int, Pixels]] = deque()
-        self._next, self._number = 0, 0
-        self._good = False
+        self._number = 0
+        self._rounds = Rounds(0, False, "images")
         self._pace = Pace(self._set.fps)
 
     @property
@@ -52,20 +52,16 @@ class Images:
         """Look which files there are."""
         self._files = image_files(self._address)
         self._waiting.clear()
-        self._next, self._number, self._good = 0, 0, False
+        self._rounds = Rounds(len(self._files), self._set.loop, f"images of {self._address}")
+        self._number = 0
         self._pace = Pace(self._set.fps)
 
     def read(self, timeout: float) -> Frame | None:
         """Give the next page of the next file."""
-        if not self._waiting and self._next == len(self._files):
-            if not (self._set.loop and self._good):  # a round in which nothing could be read is the last
-                raise SourceEndError(f"all {len(self._files)} images of {self._address} are done")
-            self._next, self._good = 0, False
         if not self._pace.wait(timeout):
             return None
         if not self._waiting:
-            path = self._files[self._next]
-            self._next += 1
+            path = self._files[self._rounds.take()]
             try:
                 self._waiting.extend((path, page, pixels) for page, pixels in enumerate(read_pages(path)))
             except EdgeError as error:
@@ -80,7 +76,7 @@ class Images:
             page=page,
         )
         self._number += 1
-        self._good = True
+        self._rounds.good = True
         return frame
 
     def close(self) -> None:

@@ -128,6 +128,8 @@ class MicroManager:
         if not self._foreign:
             with suppress(Exception):
                 self._core.unloadAllDevices()
+            with suppress(Exception):
+                _silence(self._core)
             self._core = None
 
     def lost(self) -> int:
@@ -204,6 +206,13 @@ class MicroManager:
             return self._core.popNextImageAndMD() if self._core.getRemainingImageCount() else None
         except IndexError:  # "Circular buffer is empty" comes now and then, also where there was an image
             return None
+
+
+def _silence(core: Any) -> None:
+    """Let the core tell its news to nobody: its thread for that would abort a Python that ends."""
+    from pymmcore import CMMCore
+
+    CMMCore.registerCallback(core, None)  # pymmcore-plus forbids its own method of that name
 
 
 def _roi(text: str) -> tuple[int, int, int, int] | None:

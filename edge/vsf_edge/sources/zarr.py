@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from vsf_edge.errors import CorruptFrameError, EdgeError, EdgeUsageError, SourceEndError, brief
+from vsf_edge.errors import CorruptFrameError, EdgeError, EdgeUsageError, brief
 from vsf_edge.frames import Frame
 from vsf_edge.settings import read_settings, setting
-from vsf_edge.sources.image_files import BIT_DEPTH_TEXT, PIXEL_SIZE_TEXT, Pace, frame_of
+from vsf_edge.sources.image_files import BIT_DEPTH_TEXT, PIXEL_SIZE_TEXT, Pace, Rounds, frame_of
 
 _MICROMETRES = {"micrometer": 1.0, "nanometer": 1e-3, "millimeter": 1e3}
+_RECORDED = Path("fields", "brightfield.ome.zarr")  # in the folder of a recorded session
 _BRIGHTFIELD = ("brightfield", "bf", "transmitted")
 
 
@@ -33,7 +34,7 @@ class ZarrSettings:
 class Zarr:
     """A time series in Zarr; a source of kind ``zarr``.
 
-    ADDRESS is the folder of an OME-Zarr image (0.4 or 0.5; the largest of its resolutions is read), of a recording that
+    ADDRESS is the folder of an OME-Zarr image (0.4 or 0.5; the largest of its resolutions is read), of a session that
     ``vsf-edge live --record`` wrote, or of a plain array [T, Y, X]. Frames are read one by one, so that a series may be
     larger than the memory. Every axis but channel, y and x is gone through in order.
     """
@@ -44,8 +45,8 @@ class Zarr:
         self._set = read_settings(ZarrSettings, given, "source zarr")
         self._address = address
         self._series: _Series | None = None
-        self._next, self._number = 0, 0
-        self._good = False
+        self._number = 0
+        self._rounds = Rounds(0, False, "frames")
         self._pace = Pace(self._set.fps)
 
     @property
@@ -58,20 +59,16 @@ class Zarr:
         if not self._address:
             raise EdgeUsageError("source zarr needs the folder of an image: --source zarr:FOLDER.ome.zarr")
         self._series = _Series(Path(self._address), self._set.channel)
-        self._next, self._number, self._good = 0, 0, False
+        self._rounds = Rounds(self._series.count, self._set.loop, f"frames of {self._address}")
+        self._number = 0
         self._pace = Pace(self._set.fps)
 
     def read(self, timeout: float) -> Frame | None:
         """Give the next frame."""
         assert self._series is not None, "open comes first"
-        if self._next == self._series.count:
-            if not (self._set.loop and self._good):  # a round in which nothing could be read is the last
-                raise SourceEndError(f"all {self._series.count} frames of {self._address} are done")
-            self._next, self._good = 0, False
         if not self._pace.wait(timeout):
             return None
-        index = self._next
-        self._next += 1
+        index = self._rounds.take()
         pixels = self._series.read(index)
         frame = frame_of(
             pixels,
@@ -82,7 +79,7 @@ class Zarr:
             index=index,
         )
         self._number += 1
-        self._good = True
+        self._rounds.good = True
         return frame
 
     def close(self) -> None:
@@ -106,6 +103,8 @@ class _Series:
             ) from error
         if not path.exists():
             raise EdgeUsageError(f"there is no image {path}")
+        recorded = path / _RECORDED
+        path = recorded if recorded.exists() else path
         self._path = path
         try:
             opened: Any = zarr.open(str(path), mode="r")
