@@ -31,7 +31,10 @@ COMMANDS = [
 
 DRAWN = """
 [...document.querySelectorAll('#cell-body .crops canvas')].every(canvas => {
-  const pixels = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data;
+  const pen = Object.assign(document.createElement('canvas'), {width: canvas.width, height: canvas.height})
+    .getContext('2d', {willReadFrequently: true});
+  pen.drawImage(canvas, 0, 0);
+  const pixels = pen.getImageData(0, 0, canvas.width, canvas.height).data;
   return pixels.some((value, index) => index % 4 < 3 && value > 100);
 })
 """
@@ -115,6 +118,32 @@ def test_live_without_arguments_shows_cells_with_intervals_within_the_first_minu
         assert process.returncode == 0
         assert "frames came out" in said
         assert "capture to result: p50" in said
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package: chromium)")
+def test_cells_out_of_focus_fall_silent_and_say_why(tmp_path: Path) -> None:
+    pictures = Path(os.environ.get("VSF_PICTURES", tmp_path)).resolve()
+    with (
+        running(following("vsf-edge live -O defocus"), tmp_path, "--port", "0", "--runtime", "onnxruntime") as (
+            _,
+            address,
+        ),
+        Chromium(tmp_path) as tab,
+    ):
+        tab.screen(1366, 768)
+        tab.open(address)
+        reason = "[...document.querySelectorAll('#cells .why')].map(why => why.textContent).find(why => why)"
+        tab.until(reason, within=60)
+        tab.value(
+            "[...document.querySelectorAll('#cells [role=option]')].find(cell => cell.querySelector('.why')"
+            "?.textContent).click()"
+        )
+        why = tab.until("document.querySelector('#cell-reason').textContent")
+        assert "focus" in why or "distance" in why or "head" in why
+        assert "?" in tab.text("#cells")
+        tab.until(DRAWN)
+        tab.screenshot(pictures / "live-abstained.png")
+        assert tab.complaints == []
 
 
 def test_the_recording_of_the_page_is_whole(tmp_path: Path) -> None:
