@@ -188,6 +188,6 @@ def test_wrong_settings_and_frames_are_told() -> None:
 
 def test_it_comes_as_a_plugin_of_the_edge_and_of_a_study() -> None:
     live = plugins().find("detector", "heads").create(head_length=95.0)
-    study = registry().create("detector", "head-live", {"head_length": 95.0})
+    study = registry().create("detector", "head-blob", {"head_length": 95.0})
     frame = as_camera(brightfield_field(320, 480, seed=1), "uint8")
     assert [asdict(head) for head in live.detect(frame)] == [asdict(head) for head in study.detect(frame)] != []
