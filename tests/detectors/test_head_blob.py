@@ -212,7 +212,7 @@ def test_the_four_heads_of_the_real_field_and_nothing_else(real_data: Path) -> N
 
 @pytest.mark.realdata
 def test_most_real_crops_hold_one_head_with_the_tip_to_the_right(real_data: Path) -> None:
-    crops = sorted((real_data / "mccallum2019_crops").glob("*.jpg"))[::15]
+    crops = sorted((real_data / "mccallum2019_crops").glob("*.jpg"))[1::4]  # the tip's rule was shaped on [::4]
     found, turns = 0, []
     for crop in crops:
         cells = DETECTOR.detect(read_image(crop).pixels[0])
