@@ -92,6 +92,18 @@ def test_units_of_the_camera_do_not_matter(dtype: str) -> None:
     np.testing.assert_array_equal(wide, kept)
 
 
+def test_saturated_dirt_changes_nothing() -> None:
+    frame = fields()[0].brightfield.astype(np.uint16) * 4
+    expected = Heads().detect(frame)
+    dirty = frame.copy()
+    cv2.circle(dirty, (60, 60), 40, 65535, -1)
+    assert all(math.hypot(head.x - 60, head.y - 60) > 250 for head in expected)
+    heads = Heads().detect(dirty)
+    assert len(heads) == len(expected) > 0
+    for head, other in zip(heads, expected, strict=True):
+        assert math.hypot(head.x - other.x, head.y - other.y) < 1
+
+
 @pytest.mark.parametrize("scale", [0.3, 0.6, 1.7])
 def test_other_magnifications_are_a_setting(scale: float) -> None:
     field = fields()[1]
