@@ -1,4 +1,4 @@
-"""A live frame made small: a plane to read outlines from, and an eighth of it, flattened, to search for heads."""
+"""A live frame made small: a plane to read outlines from, and a quarter of that, flattened, to search for heads."""
 
 from __future__ import annotations
 
