@@ -21,9 +21,9 @@ def vsf_registrars() -> Sequence[Component[Any]]:
 
 @hookimpl
 def vsf_detectors() -> Sequence[Component[Any]]:
-    from vsf_plugins.detectors import grid, head_blob, head_live
+    from vsf_plugins.detectors import grid, head_blob, nuclei
 
-    return [head_blob.COMPONENT, head_live.COMPONENT, grid.COMPONENT]
+    return [head_blob.COMPONENT, nuclei.COMPONENT, grid.COMPONENT]
 
 
 @hookimpl

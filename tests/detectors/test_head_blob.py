@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from vsf_plugins.detectors.head_blob import COMPONENT, HeadBlob, HeadBlobParams
-from vsframework.errors import UsageError, VsfError
+from vsframework.errors import VsfError
 from vsframework.images import read_image
 from vsframework.interfaces import Detection
 from vsframework.simulation import SimulationOptions, simulate
@@ -93,7 +93,7 @@ def test_units_of_the_camera_do_not_matter(dtype: type[np.generic]) -> None:
 def test_other_magnifications_are_parameters() -> None:
     field = noisy_field(3)
     draw_cell(field, 400, 300, 0.7, size=0.5)
-    detector = COMPONENT.create({"min_length": 35, "max_length": 70})
+    detector = COMPONENT.create({"head_length": 50})
     (cell,) = detector.detect(field)
     assert math.hypot(cell.x - 400, cell.y - 300) < 2
     assert cell.length == pytest.approx(50, abs=8)
@@ -124,6 +124,30 @@ def test_a_loop_of_tail_is_no_head(seed: int) -> None:
     assert list(DETECTOR.detect(field)) == []
 
 
+def test_uneven_light_changes_nothing() -> None:
+    field = noisy_field(6, (900, 1200))
+    truth = [(200, 300, 0.4), (600, 450, 2.5), (1000, 650, -1.2)]
+    for x, y, angle in truth:
+        draw_cell(field, x, y, angle)
+    cells = DETECTOR.detect(field * np.linspace(1.4, 0.4, 1200, dtype=np.float32))
+    assert len(cells) == len(truth)
+    for x, y, angle in truth:
+        cell = nearest(cells, x, y)
+        assert math.hypot(cell.x - x, cell.y - y) < 3
+        assert turn(cell.angle, angle) < 6
+
+
+def test_heads_side_by_side_come_apart() -> None:
+    field = noisy_field(7)
+    truth = [(350, 300, 0.6), (397, 232, 0.7)]  # their halos overlap
+    for x, y, angle in truth:
+        draw_cell(field, x, y, angle)
+    cells = DETECTOR.detect(field)
+    assert len(cells) == len(truth)
+    for x, y, angle in truth:
+        assert turn(nearest(cells, x, y).angle, angle) < 10
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_noise_is_no_cell(seed: int) -> None:
     assert list(DETECTOR.detect(noisy_field(seed))) == []
@@ -140,11 +164,6 @@ def test_a_colour_image_or_nan_is_refused() -> None:
         DETECTOR.detect(np.zeros((300, 300, 3), np.uint8))
     with pytest.raises(VsfError, match="NaN"):
         DETECTOR.detect(np.full((300, 300), np.nan))
-
-
-def test_lengths_must_be_in_order() -> None:
-    with pytest.raises(UsageError, match="min_length 100 is over max_length 50"):
-        COMPONENT.create({"min_length": 100, "max_length": 50})
 
 
 def test_simulated_fields_are_found_to_the_floor(tmp_path: Path) -> None:
@@ -164,11 +183,11 @@ def test_simulated_fields_are_found_to_the_floor(tmp_path: Path) -> None:
             else:
                 false += 1
     print(f"{found} of {len(truth)}, {false} false, {np.median(apart):.1f} px, median {np.median(turns):.1f} degrees")
-    assert found >= 0.85 * len(truth)
-    assert false <= 0.15 * found
+    assert found >= 0.95 * len(truth)
+    assert false <= 0.05 * found
     assert np.median(apart) < 4
-    assert np.median(turns) < 6
-    assert np.mean(np.array(turns) < 30) > 0.85
+    assert np.median(turns) < 5
+    assert np.mean(np.array(turns) < 30) > 0.95
 
 
 # ------------------------------------------------------------------------------------------------------ real images
@@ -193,7 +212,7 @@ def test_the_four_heads_of_the_real_field_and_nothing_else(real_data: Path) -> N
 
 @pytest.mark.realdata
 def test_most_real_crops_hold_one_head_with_the_tip_to_the_right(real_data: Path) -> None:
-    crops = sorted((real_data / "mccallum2019_crops").glob("*.jpg"))[::15]
+    crops = sorted((real_data / "mccallum2019_crops").glob("*.jpg"))[1::4]  # the tip's rule was shaped on [::4]
     found, turns = 0, []
     for crop in crops:
         cells = DETECTOR.detect(read_image(crop).pixels[0])
@@ -203,6 +222,6 @@ def test_most_real_crops_hold_one_head_with_the_tip_to_the_right(real_data: Path
     right_way = float(np.mean(np.array(turns) < 90))
     summary = f"one head in {found} of {len(crops)}, median {np.median(turns):.1f} degrees"
     print(f"{summary}, tip at the right in {right_way:.0%}")
-    assert found >= 0.85 * len(crops)
-    assert np.median(turns) < 8
-    assert right_way > 0.85
+    assert found >= 0.93 * len(crops)
+    assert np.median(turns) < 5
+    assert right_way > 0.93

@@ -138,11 +138,11 @@ def key_pair(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def least_cpu_seconds() -> Iterator[Callable[[Callable[[], object]], float]]:
-    """Give the least processor time of 30 calls on one thread: what the work takes, on a machine that others share."""
+    """Give the least processor time of 80 calls on one thread: what the work takes, on a machine that others share."""
 
     def measure(work: Callable[[], object]) -> float:
         took = []
-        for _ in range(30):
+        for _ in range(80):
             start = time.process_time()
             work()
             took.append(time.process_time() - start)

@@ -1,4 +1,4 @@
-"""A live frame made small: a plane to read outlines from, and an eighth of it, flattened, to search for heads."""
+"""A live frame made small: a plane to read outlines from, and a quarter of that, flattened, to search for heads."""
 
 from __future__ import annotations
 
@@ -77,7 +77,9 @@ def frame_planes(frame: npt.NDArray[np.generic], head_length: float) -> FramePla
     rows, columns = 2 * background.shape[0], 2 * background.shape[1]
     light = cv2.resize(background, (columns, rows), interpolation=cv2.INTER_LINEAR)
     search = np.asarray(small[:rows, :columns] - light, dtype=np.float32)
-    noise = max(_noise(reading), 0.005 * float(np.ptp(search)), 1e-4 * float(np.abs(background).max()))
+    # the floors are for frames without noise: rounding is no structure
+    darkest, brightest = np.percentile(search[::4, ::4], (0.5, 99.5))
+    noise = max(_noise(reading), 0.005 * float(brightest - darkest), 1e-4 * float(np.abs(background).max()))
     return FramePlanes(reading, search, background, factor, search_factor, 2 * search_factor, length, noise)
 
 
@@ -91,10 +93,10 @@ def _shrink(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
 
 def _background(small: Array) -> Array:
     blocks = _shrink(small, 2)
-    # OpenCV's large median is for 8 bit; half a 255th of the range is far below a head's contrast
-    low, high = float(blocks.min()), float(blocks.max())
-    step = max((high - low) / 255, 1e-9)
-    levels = ((blocks - low) / step).round().astype(np.uint8)
+    # OpenCV's large median is for 8 bit: twice the usual range, and not what a glaring speck of dirt makes of it
+    low, high = (float(count) for count in np.percentile(blocks[::4, ::4], (2, 98)))
+    low, step = low - (high - low) / 2, max((high - low) / 127.5, 1e-9)
+    levels = np.clip((blocks - low) / step, 0, 255).round().astype(np.uint8)
     window = min(BACKGROUND_WINDOW, (min(levels.shape) - 1) // 2 * 2 + 1)
     smooth = cv2.medianBlur(levels, window).astype(np.float32) * np.float32(step) + np.float32(low)
     return np.asarray(cv2.blur(smooth, (5, 5)), dtype=np.float32)
@@ -102,8 +104,7 @@ def _background(small: Array) -> Array:
 
 def _noise(reading: npt.NDArray[Any]) -> float:
     """Estimate the noise from pixels two apart: structures are few, so the median difference knows nothing of them."""
-    right, left = reading[::8, 2::4], reading[::8, :-2:4]
-    apart = np.abs(np.subtract(right, left[:, : right.shape[1]], dtype=np.float32))
+    apart = np.abs(np.subtract(reading[::8, 2::4], reading[::8, :-2:4], dtype=np.float32))
     return float(np.median(apart)) * 1.4826 / math.sqrt(2)
 
 
