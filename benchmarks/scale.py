@@ -47,11 +47,11 @@ finally:
 
 
 def simulate_fields(folder: Path) -> Path:
-    """Simulate the distinct fields: 640x480 px, 3 cells each, one field per donor."""
+    """Simulate the distinct fields: 440x340 px, 2 cells each, one field per donor."""
     from vsframework.simulation import SimulationOptions, simulate
 
     root = folder / "simulated"
-    simulate(root, SimulationOptions(donors=DISTINCT, fields=1, width=640, height=480, cells_per_field=3, seed=2))
+    simulate(root, SimulationOptions(donors=DISTINCT, fields=1, width=440, height=340, cells_per_field=2, seed=2))
     return root
 
 
@@ -147,7 +147,7 @@ def measure(counts: tuple[int, ...]) -> dict[str, Any]:
     overhead = scheduler_overhead()
     return {
         "benchmark": "scale",
-        "what": f"{DISTINCT} simulated fields of 640x480 px with 3 cells, copied; patches of {PATCH} px",
+        "what": f"{DISTINCT} simulated fields of 440x340 px with 2 cells, copied; patches of {PATCH} px",
         **circumstances(("numpy", "opencv-python-headless", "zarr", "distributed"), load),
         "builds": builds,
         "overhead": overhead,

@@ -123,16 +123,19 @@ class Stainer:
         if any(network.training for network in self._generators):
             batch_size = 1  # batch statistics of other images must not leak in
         if max(height, width) > self.image_size:
+            if count == 1:  # without a copy: it may be large
+                return self._stain_large(brightfield[0], batch_size)[None]
             for stained, image in zip(stains, brightfield, strict=True):
-                stained[:] = self._stain_large(image.astype(np.float32), batch_size)
+                stained[:] = self._stain_large(image, batch_size)
             return stains
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
             stains[part] = self._stain_at_once(brightfield[part])
         return stains
 
-    def _stain_large(self, image: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
+    def _stain_large(self, counts: npt.NDArray[np.generic], batch_size: int) -> npt.NDArray[np.float32]:
         channels = len(self.stains)
+        image = counts.astype(np.float32, copy=False)
         if self.halo is not None:
             return stain_with_halo(image, PART, self.reach, self._stain_at_once, channels)
         tile = (min(image.shape[1], self.image_size), min(image.shape[2], self.image_size))

@@ -47,6 +47,8 @@ class Reach:
 def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, channels: int) -> Float32Array:
     """Stain one `image` [planes, H, W] in parts of `part` x `part` pixels, each with a halo: [channels, H, W]."""
     height, width = image.shape[1:]
+    if max(height, width) <= part:
+        return stain(image[None])[0]
     stains = np.empty((channels, height, width), dtype=np.float32)
     for top in range(0, height, part):
         bottom = min(top + part, height)
