@@ -42,7 +42,9 @@ try: main()
 finally:
     who = {"client_mib": resource.RUSAGE_SELF, "worker_mib": resource.RUSAGE_CHILDREN}
     peaks = {name: resource.getrusage(number).ru_maxrss / 1024 for name, number in who.items()}
-    print(json.dumps({"seconds": time.perf_counter() - start, **peaks}), file=sys.stderr)
+    used = [resource.getrusage(number) for number in who.values()]
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in used)
+    print(json.dumps({"seconds": time.perf_counter() - start, "cpu_seconds": cpu, **peaks}), file=sys.stderr)
 """
 
 
@@ -167,6 +169,7 @@ def conclusions(builds: list[dict[str, Any]], counts: tuple[int, ...]) -> dict[s
     return {
         "speedup": speedup,
         "speedup_without_start": per_field("seconds", 1) / per_field("seconds", 2),
+        "cpu_ms_per_field": {str(workers): per_field("cpu_seconds", workers, 1e3) for workers in (1, 2)},
         "ms_per_field": {str(workers): per_field("seconds", workers, 1e3) for workers in (1, 2)},
         "fields_per_second": {str(workers): many / by[many, workers]["seconds"] for workers in (1, 2)},
         "kib_per_field": {str(workers): per_field("client_mib", workers, 1024) for workers in (1, 2)},
