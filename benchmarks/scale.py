@@ -101,6 +101,7 @@ def build(root: Path, workers: int) -> dict[str, Any]:
         "patches": sum(row["accepted"] for row in summary["donors"]),
         "bytes": bytes_on_disk,
         "files": sum(1 for path in (root / "run" / "dataset").rglob("*") if path.is_file()),
+        "table_bytes": (root / "run" / "dataset" / "cells.csv").stat().st_size,
     }
 
 
@@ -176,6 +177,7 @@ def conclusions(builds: list[dict[str, Any]], counts: tuple[int, ...]) -> dict[s
         "worker_kib_per_field": per_field("worker_mib", 2, 1024),
         "bytes_per_field": per_field("bytes", 1),
         "files_per_field": per_field("files", 1),
+        "table_bytes_per_field": per_field("table_bytes", 1),
         "patches_per_field": by[many, 1]["patches"] / many,
         "same": all(by[count, 1]["hash"] == by[count, 2]["hash"] for count in counts),
         "target": LEAST_SPEEDUP,
