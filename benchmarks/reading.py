@@ -16,6 +16,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +41,12 @@ def seconds(act: Callable[[], object]) -> float:
 def compare(path: Path, megabytes: float, plain: Callable[[], object] | None) -> dict[str, Any]:
     """Time reading `path` whole, a 256x256 region of it, and the plain read, in turns."""
     field = open_field(path)
-    acts = {"ours": lambda: read_image(path), "region": lambda: field.read(400, 656, 800, 1056)}
+    acts: dict[str, Callable[[], object]] = {
+        "ours": partial(read_image, path),
+        "region": partial(field.read, 400, 656, 800, 1056),
+    }
     if plain is not None:
-        acts["plain"] = plain  # type: ignore[assignment]
+        acts["plain"] = plain
     for act in acts.values():
         act()
     times: dict[str, list[float]] = {name: [] for name in acts}
@@ -76,7 +80,7 @@ def measure() -> dict[str, Any]:
             tifffile.imwrite(lzw, pixels, photometric="minisblack", compression="lzw")
             write_ome_zarr(zarr, image)
             for label, path in (("OME-TIFF", ome), ("LZW TIFF", lzw)):
-                results[f"{label}, {kind}"] = compare(path, megabytes, lambda path=path: tifffile.imread(path))  # type: ignore[misc]
+                results[f"{label}, {kind}"] = compare(path, megabytes, partial(tifffile.imread, path))
             results[f"OME-Zarr, {kind}"] = compare(zarr, megabytes, None)
     return {
         "benchmark": "reading",

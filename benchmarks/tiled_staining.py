@@ -15,6 +15,7 @@ import json
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,14 @@ def untrained(name: str, params: dict[str, Any]) -> tuple[Stainer, Timed]:
     return Stainer(trained), network
 
 
+def blocks(stainer: Stainer, frame: Frame, stained: StainedField) -> None:
+    """Stain a field block by block, as one worker does."""
+    for row in stained.missing(frame.blocks[0]):
+        for _ in stained.stain_row(stainer, frame, row):
+            pass
+        stained.finish_row(row, [])
+
+
 def timed(network: Timed, act: Any, pixels: float) -> dict[str, float]:
     """Time `act`, and how much of it is the network's."""
     network.seconds, network.pixels = 0.0, 0
@@ -109,18 +118,12 @@ def measure(scale: int) -> dict[str, Any]:
             stained = StainedField(Path(name) / f"{generator}.ome.zarr")
             stained.begin(frame, stainer, "benchmark")
 
-            def blocks(stainer: Stainer = stainer, frame: Frame = frame, stained: StainedField = stained) -> None:
-                for row in stained.missing(frame.blocks[0]):
-                    for _ in stained.stain_row(stainer, frame, row):
-                        pass
-                    stained.finish_row(row, [])
-
             count = float(np.prod(magnified))
             results[generator] = {
                 "params": params,
                 "halo": halo,
-                "in_memory": timed(network, lambda stainer=stainer: stainer.stain(image), count),  # type: ignore[misc]
-                "by_blocks": timed(network, blocks, count),
+                "in_memory": timed(network, partial(stainer.stain, image), count),
+                "by_blocks": timed(network, partial(blocks, stainer, frame, stained), count),
             }
     overheads = [row["in_memory"]["overhead"] for row in results.values()]
     return {

@@ -143,15 +143,20 @@ class Stainer:
 
     def _stain_at_once(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         height, width = brightfield.shape[2:]
+        images = self.normalisation.brightfield_to_input(brightfield)
         padding = ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride))
-        padded = np.pad(self.normalisation.brightfield_to_input(brightfield), padding, mode="reflect")
-        return self.normalisation.output_to_counts(self._run(padded)[..., :height, :width])
+        if np.any(padding):
+            images = np.pad(images, padding, mode="reflect")
+        return self.normalisation.output_to_counts(self._run(images)[..., :height, :width])
 
     def _run(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         device = next(self._generators[0].parameters()).device
-        output = np.empty((len(images), len(self.stains), *images.shape[2:]), dtype=np.float32)
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(device)
-            for network, channels in zip(self._generators, self._channels, strict=True):
-                output[:, channels] = network(batch).float().cpu().numpy()
+            results = [network(batch).float().cpu().numpy() for network in self._generators]
+        if len(results) == 1 and self._channels[0] == list(range(len(self.stains))):
+            return np.asarray(results[0], dtype=np.float32)
+        output = np.empty((len(images), len(self.stains), *images.shape[2:]), dtype=np.float32)
+        for result, channels in zip(results, self._channels, strict=True):
+            output[:, channels] = result
         return output

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
-Stain = Callable[[Float32Array], Float32Array]
+Stain: TypeAlias = Callable[[Float32Array], Float32Array]
 """Takes images [N, planes, H, W] and gives their stains [N, channels, H, W]."""
 
 
@@ -48,7 +49,8 @@ def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, 
     """Stain one `image` [planes, H, W] in parts of `part` x `part` pixels, each with a halo: [channels, H, W]."""
     height, width = image.shape[1:]
     if max(height, width) <= part:
-        return stain(image[None])[0]
+        at_once: Float32Array = stain(image[None])[0]
+        return at_once
     stains = np.empty((channels, height, width), dtype=np.float32)
     for top in range(0, height, part):
         bottom = min(top + part, height)
