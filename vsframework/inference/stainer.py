@@ -137,17 +137,27 @@ class Stainer:
         channels = len(self.stains)
         image = counts.astype(np.float32, copy=False)
         if self.halo is not None:
-            return stain_with_halo(image, PART, self.reach, self._stain_at_once, channels)
+            return stain_with_halo(image, PART, self.reach, self._stain_into, channels)
         tile = (min(image.shape[1], self.image_size), min(image.shape[2], self.image_size))
         return stain_in_tiles(image, tile, self._stain_at_once, channels, batch_size)
 
+    def _stain_into(
+        self, image: npt.NDArray[np.float32], inside: tuple[slice, slice], out: npt.NDArray[np.float32]
+    ) -> None:
+        """Stain `image` [planes, H, W] at once, and write what is `inside` into `out` [C, h, w]."""
+        self.normalisation.output_to_counts(self._output(image[None])[0][:, inside[0], inside[1]], out)
+
     def _stain_at_once(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        return self.normalisation.output_to_counts(self._output(brightfield))
+
+    def _output(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Give what the networks make of `brightfield` [N, planes, H, W], of the same height and width."""
         height, width = brightfield.shape[2:]
         images = self.normalisation.brightfield_to_input(brightfield)
         padding = ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride))
         if np.any(padding):
             images = np.pad(images, padding, mode="reflect")
-        return self.normalisation.output_to_counts(self._run(images)[..., :height, :width])
+        return self._run(images)[..., :height, :width]
 
     def _run(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         device = next(self._generators[0].parameters()).device

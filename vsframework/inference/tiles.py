@@ -17,6 +17,8 @@ import numpy.typing as npt
 Float32Array = npt.NDArray[np.float32]
 Stain: TypeAlias = Callable[[Float32Array], Float32Array]
 """Takes images [N, planes, H, W] and gives their stains [N, channels, H, W]."""
+StainInto: TypeAlias = Callable[[Float32Array, tuple[slice, slice], Float32Array], object]
+"""Takes one image [planes, H, W], and writes the stains of its rows and columns into an array [channels, h, w]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,12 +47,9 @@ class Reach:
         return first, min(last, length)
 
 
-def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, channels: int) -> Float32Array:
+def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: StainInto, channels: int) -> Float32Array:
     """Stain one `image` [planes, H, W] in parts of `part` x `part` pixels, each with a halo: [channels, H, W]."""
     height, width = image.shape[1:]
-    if max(height, width) <= part:
-        at_once: Float32Array = stain(image[None])[0]
-        return at_once
     stains = np.empty((channels, height, width), dtype=np.float32)
     for top in range(0, height, part):
         bottom = min(top + part, height)
@@ -58,10 +57,8 @@ def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, 
         for left in range(0, width, part):
             right = min(left + part, width)
             first, last = reach.window(left, right, width)
-            stained = stain(image[None, :, first_row:last_row, first:last])[0]
-            stains[:, top:bottom, left:right] = stained[
-                :, top - first_row : bottom - first_row, left - first : right - first
-            ]
+            inside = slice(top - first_row, bottom - first_row), slice(left - first, right - first)
+            stain(image[:, first_row:last_row, first:last], inside, stains[:, top:bottom, left:right])
     return stains
 
 
