@@ -330,3 +330,12 @@ def test_cells_of_a_field_lie_in_a_table_beside_it(trained_run: Path, fields: Pa
         return np.array(sorted((float(row["x"]), float(row["y"])) for row in rows))
 
     np.testing.assert_allclose(places(blocks), places(whole), atol=3)  # the detector saw less around each
+
+
+def test_an_older_table_does_not_outlive_its_image(trained_run: Path, tmp_path: Path) -> None:
+    source = write_zarr(tmp_path / "field.zarr", noise(40, 40))
+    words = ("stain", trained_run, source, "-o", tmp_path / "out", "--overwrite")
+    assert vsf(*words, "--cells").returncode == 0
+    assert read_cells(tmp_path / "out" / "field.cells.csv") == []  # noise holds no head
+    assert vsf(*words).returncode == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["field.stained.ome.zarr"]
