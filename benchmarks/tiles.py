@@ -2,8 +2,9 @@
 
 ``python benchmarks/tiles.py RUN STUDY`` takes a trained run and the experiment folder with its fields (a simulated
 study, for example), cuts around cells of held-out donors windows that begin at random places, stains each window as
-``vsf stain`` stains a field, and measures the middle of the cell's patch. Beside it: one tile alone, with the cell as
-far off its centre. The result is told against the cell's own patch, stained alone.
+``vsf stain`` stains a field (with the network's halo, where it has one), and measures the middle of the cell's patch.
+Beside it: the blended tiles that networks without a halo get, and one tile alone, with the cell as far off its centre.
+The result is told against the cell's own patch, stained alone.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from vsframework.inference import Stainer
 MEASURED = 0.625
 """Side of the square around a cell that is measured, as a share of a patch: most heads, and not the neighbours."""
 
+KINDS = {"whole": "as vsf stain does it", "blended": "blended tiles", "tiles": "one tile off its centre"}
+
 Float32Array = npt.NDArray[np.float32]
 
 
@@ -49,10 +52,12 @@ def quantity(stainer: Stainer, window: Float32Array, middle: tuple[int, int]) ->
     return float(stainer.quantifier.measure(stains, stainer.stains)[stainer.quantifier.quantities[0].name])
 
 
-def one_cell(stainer: Stainer, field: Float32Array, middle: tuple[int, int], draw: np.random.Generator) -> Any:
+def one_cell(
+    stainer: Stainer, blending: Stainer, field: Float32Array, middle: tuple[int, int], draw: np.random.Generator
+) -> Any:
     """Measure one cell by its patch alone, in windows that begin at random places, and in single tiles off its centre.
 
-    None where the cell lies too near the border of its field for that.
+    `blending` is the same stainer without a halo. None where the cell lies too near the border of its field for that.
     """
     side = stainer.image_size
     row, column = middle
@@ -61,23 +66,26 @@ def one_cell(stainer: Stainer, field: Float32Array, middle: tuple[int, int], dra
         return None
     half = side // 2
     alone = quantity(stainer, field[row - half : row + half, column - half : column + half], (half, half))
-    blended, tiles = [], []
+    whole, blended, tiles = [], [], []
     for down, right in draw.integers(0, half, (8, 2)).tolist():
         top, left = row - half - side - down, column - half - side - right
         window = field[top : top + 3 * side + half, left : left + 3 * side + half]
-        blended.append(quantity(stainer, window, (half + side + down, half + side + right)))
+        place = (half + side + down, half + side + right)
+        whole.append(quantity(stainer, window, place))
+        blended.append(quantity(blending, window, place))
         # as far off the centre of a tile as leaves the measured square inside
         off_row, off_column = (round((move / half - 0.5) * side * (1 - MEASURED)) for move in (down, right))
         top, left = row - half - off_row, column - half - off_column
         tile = field[top : top + side, left : left + side]
         tiles.append(quantity(stainer, tile, (half + off_row, half + off_column)))
-    return {"alone": alone, "blended": blended, "tiles": tiles}
+    return {"alone": alone, "whole": whole, "blended": blended, "tiles": tiles}
 
 
 def measure(run: Path, study: Path, count: int) -> dict[str, Any]:
     """Give the record for up to `count` cells of the run's test donors."""
     load = os.getloadavg()[0]
-    stainer = Stainer.load(run)
+    stainer, blending = Stainer.load(run), Stainer.load(run)
+    blending.halo = None
     data = stainer.experiment.data
     cells = PatchDataset.open(study / "run" / "dataset").accepted(stainer.experiment.split.test_donors)
     draw = np.random.default_rng(0)
@@ -89,6 +97,7 @@ def measure(run: Path, study: Path, count: int) -> dict[str, Any]:
         )
         result = one_cell(
             stainer,
+            blending,
             magnified(stainer, study / data.root / name),
             (round(cell["y"] * scale), round(cell["x"] * scale)),
             draw,
@@ -97,15 +106,15 @@ def measure(run: Path, study: Path, count: int) -> dict[str, Any]:
         if len(found) == count:
             break
     table = pd.DataFrame(found)
-    spread = {kind: float(np.mean([np.std(values, ddof=1) for values in table[kind]])) for kind in ("blended", "tiles")}
+    spread = {kind: float(np.mean([np.std(values, ddof=1) for values in table[kind]])) for kind in KINDS}
     away = {
-        kind: float(np.mean([np.abs(np.array(row[kind]) - row["alone"]).mean() for row in found]))
-        for kind in ("blended", "tiles")
+        kind: float(np.mean([np.abs(np.array(row[kind]) - row["alone"]).mean() for row in found])) for kind in KINDS
     }
     return {
         "benchmark": "tiles",
         "what": f"{len(found)} cells of {run.name}, patches of {stainer.image_size} px, 8 places each",
         **circumstances(("torch", "numpy"), load),
+        "halo": stainer.halo,
         "quantity": stainer.quantifier.quantities[0].name,
         "deviation_over_places": spread,
         "mean_difference_from_the_patch_alone": away,
@@ -126,7 +135,7 @@ def main() -> None:
     if arguments.json:
         write_text(arguments.json, json.dumps(record, indent=2) + "\n")
     print(record["what"])
-    for kind, name in (("blended", "blended tiles"), ("tiles", "one tile off its centre")):
+    for kind, name in KINDS.items():
         print(
             f"{name:24} S.D. over places {record['deviation_over_places'][kind]:.4f}, "
             f"from the patch alone {record['mean_difference_from_the_patch_alone'][kind]:.4f}"

@@ -135,13 +135,16 @@ def test_no_seam_in_a_network_of_the_usual_size(name: str, monkeypatch: pytest.M
         with torch.inference_mode():
             return np.asarray(network(torch.from_numpy(np.ascontiguousarray(images))).numpy())
 
+    def stain_into(part: npt.NDArray[np.float32], inside: tuple[slice, slice], out: npt.NDArray[np.float32]) -> None:
+        out[:] = stain(part[None])[0][:, inside[0], inside[1]]
+
     whole = stain(image.numpy())[0]
     assert whole.std() > 0.1  # there is something to see a seam in
-    parts = stainer_module.stain_with_halo(image.numpy()[0], 128, reach, stain, 2)
+    parts = stainer_module.stain_with_halo(image.numpy()[0], 128, reach, stain_into, 2)
     half_range = 127.5  # what 1 is in counts of an 8-bit image
     assert np.abs(parts - whole).max() * half_range < GREY_LEVEL / 10
     narrow = stainer_module.Reach(unit=architecture.stride, margin=0)
-    seams = stainer_module.stain_with_halo(image.numpy()[0], 128, narrow, stain, 2)
+    seams = stainer_module.stain_with_halo(image.numpy()[0], 128, narrow, stain_into, 2)
     assert np.abs(seams - whole).max() * half_range > GREY_LEVEL  # without a halo there would be seams
 
 
@@ -327,3 +330,12 @@ def test_cells_of_a_field_lie_in_a_table_beside_it(trained_run: Path, fields: Pa
         return np.array(sorted((float(row["x"]), float(row["y"])) for row in rows))
 
     np.testing.assert_allclose(places(blocks), places(whole), atol=3)  # the detector saw less around each
+
+
+def test_an_older_table_does_not_outlive_its_image(trained_run: Path, tmp_path: Path) -> None:
+    source = write_zarr(tmp_path / "field.zarr", noise(40, 40))
+    words = ("stain", trained_run, source, "-o", tmp_path / "out", "--overwrite")
+    assert vsf(*words, "--cells").returncode == 0
+    assert read_cells(tmp_path / "out" / "field.cells.csv") == []  # noise holds no head
+    assert vsf(*words).returncode == 0
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["field.stained.ome.zarr"]

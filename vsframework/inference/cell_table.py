@@ -31,11 +31,11 @@ class CellJudge(Protocol):
         """Give lower ends, upper ends and difficulties [N] of the `values` [N] of a quantity."""
 
 
-def cell_rows(planes: ImageArray, stainer: Stainer, judge: CellJudge | None) -> list[dict[str, Any]]:
+def cell_rows(planes: ImageArray, stainer: Stainer, judge: CellJudge | None, cut_px: int) -> list[dict[str, Any]]:
     """Give a row per cell of the brightfield field `planes` [P, H, W], counts.
 
     A cell is stained by its own patch, turned and magnified as in training: its error and its interval were measured on
-    that, not on the stained field.
+    that, not on the stained field. It is cut with a square of `cut_px` field pixels.
 
     Returns
     -------
@@ -45,12 +45,17 @@ def cell_rows(planes: ImageArray, stainer: Stainer, judge: CellJudge | None) -> 
     """
     experiment = stainer.experiment
     detector: Detector = registry().create("detector", experiment.detector.name, experiment.detector.params)
-    patches = experiment.patches
-    located = list(detect_cells(planes, detector, patches.field_px, patches.size))
+    located = list(detect_cells(planes, detector, cut_px, experiment.patches.size))
     rows: list[dict[str, Any]] = []
     for start in range(0, len(located), CELLS_AT_ONCE):
         rows += _measured(located[start : start + CELLS_AT_ONCE], stainer, judge)
     return rows
+
+
+def cut_of(stainer: Stainer, scale: float | None) -> int:
+    """Give the side of the square, in field pixels, that becomes a patch; `scale` is None where it is the usual one."""
+    patches = stainer.experiment.patches
+    return patches.field_px if scale is None else max(1, round(patches.size / scale))
 
 
 def cells_of_block(
@@ -60,13 +65,14 @@ def cells_of_block(
 
     The detector sees the block and two cut squares more on every side, not the whole field.
     """
-    around = 2 * stainer.experiment.patches.field_px
+    cut_px = cut_of(stainer, frame.scale)
+    around = 2 * cut_px
     (top, bottom), (left, right) = (
         (max(0, first - around), min(last + around, length))
         for (first, last), length in zip((rows, columns), frame.shape, strict=True)
     )
     planes = frame.field.read(top, bottom, left, right)[list(frame.planes)]
-    found = [{**row, "x": row["x"] + left, "y": row["y"] + top} for row in cell_rows(planes, stainer, judge)]
+    found = [{**row, "x": row["x"] + left, "y": row["y"] + top} for row in cell_rows(planes, stainer, judge, cut_px)]
     return [row for row in found if rows[0] <= row["y"] < rows[1] and columns[0] <= row["x"] < columns[1]]
 
 

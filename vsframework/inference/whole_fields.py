@@ -17,7 +17,7 @@ from typing import Any
 
 import zarr
 
-from vsframework.atomic import write_text
+from vsframework.atomic import FULL, full_disk, write_text
 from vsframework.errors import VsfError
 from vsframework.images import LazyField
 from vsframework.images.ome_zarr_writing import create_ome_zarr
@@ -131,7 +131,13 @@ class StainedField:
         top, bottom = row * BLOCK, min((row + 1) * BLOCK, frame.shape[0])
         for left in range(0, frame.shape[1], BLOCK):
             right = min(left + BLOCK, frame.shape[1])
-            array[:, top:bottom, left:right] = stain_block(stainer, frame, (top, bottom), (left, right))
+            stains = stain_block(stainer, frame, (top, bottom), (left, right))
+            try:
+                array[:, top:bottom, left:right] = stains
+            except OSError as error:
+                if error.errno in FULL:
+                    raise full_disk(self.target) from error
+                raise VsfError(f"{self.target} cannot be written: {error.strerror or error}") from error
             yield (top, bottom), (left, right)
 
     def finish_row(self, row: int, cells: Sequence[dict[str, Any]]) -> None:
@@ -146,8 +152,8 @@ class StainedField:
     def finish(self) -> None:
         """Put the result in its place, whole."""
         if self.target.exists():
-            shutil.rmtree(self.target)
-        self.image.replace(self.target)
+            self.target.rename(self.folder / "older")
+        self.image.rename(self.target)
         shutil.rmtree(self.folder)
 
     def _done(self, row: int) -> Path:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from vsframework.dataset.parts import file_state
 from vsframework.errors import VsfError
 from vsframework.images import open_field
-from vsframework.inference.cell_table import cell_rows, cells_of_block, once, write_cells
+from vsframework.inference.cell_table import cell_rows, cells_of_block, cut_of, once, write_cells
 from vsframework.inference.files import (
     brightfield_channels,
     check_depth,
@@ -92,9 +92,13 @@ def stain_image(request: StainRequest, target: Target) -> str:
     stain_file(stainer, target.source, target.path, request.scale)
     answer = answer_image(judge, stainer, target.source, request.scale) if judge else None
     write_answer(target.path, answer)
+    table = cells_path(target.path)
     if request.cells:
         planes, _ = read_brightfield(stainer, target.source)
-        write_cells(cells_path(target.path), cell_rows(planes, stainer, judge), stainer, judged=judge is not None)
+        cells = cell_rows(planes, stainer, judge, cut_of(stainer, request.scale))
+        write_cells(table, cells, stainer, judged=judge is not None)
+    else:
+        table.unlink(missing_ok=True)  # one of an older staining
     return "" if answer is None or answer.answered else answer.reason
 
 
@@ -132,10 +136,12 @@ def finish_field(request: StainRequest, frame: Frame, target: Path) -> None:
     """Put a field whose rows are all done in its place, and its cells beside it."""
     stainer, judge = request.tools()
     stained = StainedField(target)
+    table = cells_path(target)
     if request.cells:
-        apart = stainer.experiment.patches.field_px / 4
-        cells = once(stained.cells(frame.blocks[0]), apart)
-        write_cells(cells_path(target), cells, stainer, judged=judge is not None)
+        cells = once(stained.cells(frame.blocks[0]), apart=cut_of(stainer, frame.scale) / 4)
+        write_cells(table, cells, stainer, judged=judge is not None)
+    else:
+        table.unlink(missing_ok=True)  # one of an older staining
     stained.finish()
 
 
