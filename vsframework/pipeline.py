@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vsframework
-from vsframework.atomic import write_text
+from vsframework.atomic import FULL, full_disk, write_text
 from vsframework.config import Experiment, Selection, SplitSection, load_experiment, write_experiment
 from vsframework.errors import UsageError, VsfError
 from vsframework.fanout import HERE, Workers
@@ -241,6 +241,8 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             write_experiment(self.experiment, self.path / "config.toml")
         except OSError as error:
+            if error.errno in FULL:
+                raise full_disk(self.path) from error
             raise VsfError(f"the run folder {self.path} cannot be written: {error.strerror or error}") from error
         state = self._state()
         state |= {"name": self.experiment.name, "seed": self.experiment.training.seed, "machine": machine()}

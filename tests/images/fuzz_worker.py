@@ -200,6 +200,16 @@ def mutate_png(data: bytes, chance: random.Random) -> bytes:
     return data[:8] + b"".join(parts)
 
 
+PLATE = json.dumps(
+    {
+        "zarr_format": 3,
+        "node_type": "group",
+        "attributes": {
+            "ome": {"version": "0.5", "plate": {"wells": [{"path": "A/1"}]}, "well": {"images": [{"path": "0"}]}}
+        },
+    }
+)
+
 # ------------------------------------------------------------------------------------------------------- what is read
 
 
@@ -210,7 +220,8 @@ class Inputs:
         self.chance, self.folder, self.file = chance, folder, folder / "input"
         self.next: Callable[[], Path] = getattr(self, kind.replace("-", "_"))
         self.sound: list[Any] = []
-        if kind == "tiff":
+        self.act: Callable[[], object] = bool
+        if kind in ("tiff", "layout"):
             self.sound = tiffs()
         elif kind == "ome_xml":
             for write in (lambda path: write_ome_tiff(path, DEEP), lambda path: stack(path, ome=True)):
@@ -231,6 +242,10 @@ class Inputs:
                 {file.relative_to(path): file.read_bytes() for file in sorted(path.rglob("*")) if file.is_file()}
                 for path in zarrs(folder)
             ]
+
+    def layout(self) -> Path:
+        self.act = study(self, self.chance)
+        return self.folder / "input"
 
     def tiff(self) -> Path:
         self.file.write_bytes(mutate_tiff(self.chance.choice(self.sound), self.chance))
@@ -277,6 +292,60 @@ class Inputs:
         return path
 
 
+NAMES = [
+    *("d1", "d2", "A", "1", "S1", "cells", "dsDNA", "ssDNA", "plate.zarr", "wells.csv", ".hidden", "-o.tif"),
+    *("f0_BF.tif", "f0_dsDNA.tif", "f0_ssDNA.tif", "f0_bf.tif", "f0.png", "f0_BF.tif.tmp", "A1_0_BF.tif"),
+    *("Green0.tif", "Red0.tif", "BF0.tif", "img001_brightfield.jpg"),
+    *("f\u00e9_BF.tif", "f {channel}_BF.tif", "f*_dsDNA.tif", "f\n_BF.tif"),
+]
+PATTERNS = [
+    *("{donor}/{field}_{channel}.tif", "{donor}/{field}.*", "{channel}/{donor}/{field}.png", "{field}", "*", ""),
+    *("*.zarr", "{plate}.zarr", "{well}_{field}_{channel}.*", "{donor}{donor}/{field}.*", "../{field}.tif"),
+]
+TABLES = [
+    *("well,donor\nA1,anna\n", "well,donor\nA1,../../x\n", "plate,well,donor\nplate,A/1,\u00e9\n"),
+    *("", "\0", "a,b\nc"),
+]
+
+
+def study(inputs: Inputs, chance: random.Random) -> Callable[[], object]:
+    """Lay files of all kinds out at random; give what finds and checks their fields."""
+    from vsframework.config import parse_experiment
+    from vsframework.dataset.checking import check_study
+    from vsframework.dataset.layouts import LAYOUTS, find_fields
+
+    root = inputs.folder / "input"
+    shutil.rmtree(root, ignore_errors=True)
+    root.mkdir()
+    for _ in range(chance.randrange(9)):
+        path = root.joinpath(*(chance.choice(NAMES) for _ in range(chance.randint(1, 3))))
+        if any(parent.is_file() for parent in path.parents) or path.exists():
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match chance.randrange(4):
+            case 0:
+                path.write_text(chance.choice(TABLES))
+            case 1:
+                path.mkdir()
+                (path / "zarr.json").write_text(mutate_text(PLATE, chance))
+            case 2:
+                path.write_bytes(chance.choice(inputs.sound))
+            case _:
+                path.write_bytes(mutate_bytes(chance.choice(inputs.sound), chance))
+    data = {"root": ".", "layout": chance.choice(list(LAYOUTS)), "plate_table": "wells.csv"}
+    if chance.random() < 0.7:
+        data["pattern"] = chance.choice(PATTERNS)
+    data |= {"z": chance.choice(["planes", "max", "focus"]), "stain_z": chance.choice(["refuse", "mean"])}
+    experiment = parse_experiment({"data": data}, str(root))
+
+    def act() -> None:
+        for field in find_fields(experiment.data, root):
+            assert all(root in path.parents for path in field.files), f"{field.files} are not all in {root}"
+        json.dumps(check_study(experiment, root).record(), allow_nan=False)
+
+    return act
+
+
 def watch_writes(reading: list[bool], found: list[str]) -> None:
     """Note every file that is opened for writing, made, moved or removed while `reading` holds something true."""
     changing = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -321,12 +390,15 @@ def run(kind: str, seed: int, count: int, folder: Path) -> dict[str, Any]:
             faulthandler.dump_traceback_later(SECONDS, exit=True)
             reading[0] = True
             try:
-                image = read_image(path, chance.choice(CHOICES))
-                image.check()
+                if kind == "layout":
+                    inputs.act()
+                else:
+                    read_image(path, chance.choice(CHOICES)).check()
                 outcomes["read"] += 1
             except VsfError as error:
                 outcomes["refused"] += 1
-                if "\n" in str(error) or str(folder) not in str(error):
+                named = kind == "layout" or str(folder) in str(error)  # a pattern can be wrong without any file
+                if "\n" in str(error) or not named:
                     wrong.append(f"{index}: no sentence that names the file: {error}")
             except BaseException as error:
                 wrong.append(f"{index}: {type(error).__name__}: {error}")

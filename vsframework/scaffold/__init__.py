@@ -70,7 +70,7 @@ SAMPLES = {
         usage='[[trust.gates]]\nname = "{name}"',
     ),
     "reader": _Sample(
-        summary="Opens the raw 8-bit frames of one camera: CAM, then width and height, then counts.",
+        summary="Opens the 8-bit frames of one camera, which begin with CAM.",
         protocol="Reader",
         dependencies=("numpy>=1.26",),
         usage="vsf dataset build --check EXPERIMENT.toml   # whatever it accepts is read",
