@@ -2,12 +2,12 @@
 
 
 class VsfError(Exception):
-    """Something failed; the message is one sentence for a person, and the command exits with 1.
+    r"""Something failed; the message is one sentence for a person, and the command exits with 1.
 
     A name of a file or channel may hold anything; line breaks and terminal codes in it are written out.
 
-    >>> print(VsfError("a\\nb.tif is empty"))
-    a\\nb.tif is empty
+    >>> print(VsfError("a\nb.tif is empty"))
+    a\nb.tif is empty
     """
 
     exit_code = 1

@@ -148,7 +148,8 @@ class Run:
 
         root = self.folder / self.experiment.data.root
         inputs = [
-            (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+            # and whether it may be read: rights that are given later change neither size nor time
+            (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns, os.access(path, os.R_OK))
             for path in input_files(self.experiment, self.folder)
         ]
         return {"sections": self._sections(DATASET_SECTIONS), "inputs": inputs, "software": self._software("denoiser")}
