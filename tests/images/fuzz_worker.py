@@ -1,4 +1,4 @@
-"""Reads mutated files in a process of its own: ``fuzz_worker.py KIND SEED COUNT FOLDER``; it prints JSON.
+"""Reads mutated files in a process of its own: ``fuzz_worker KIND SEED COUNT FOLDER``; it prints JSON.
 
 The process may take 2 GB of address space, and 10 s for one file; it ends when it takes more. What it was doing is in
 the file ``at`` of its folder, so that a crash names the input that made it.
@@ -15,7 +15,6 @@ import shutil
 import struct
 import sys
 import tempfile
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -24,181 +23,14 @@ from typing import Any
 import imagecodecs
 import numpy as np
 import tifffile
-import zarr
 
+from tests.images.mutations import mutate_bytes, mutate_png, mutate_text, mutate_tiff
+from tests.images.sound_files import DEEP, PIXELS, bytes_of, stack, tiffs, zarrs
 from vsframework.errors import VsfError
-from vsframework.images import FieldChoice, Image, read_image, write_imagej_tiff, write_ome_tiff, write_ome_zarr
+from vsframework.images import FieldChoice, read_image, write_ome_tiff
 
 MEMORY = 2 * 2**30
 SECONDS = 10
-PIXELS = np.stack([np.arange(24 * 20).reshape(24, 20) % 251, np.arange(24 * 20).reshape(24, 20) % 199]).astype(np.uint8)
-IMAGE = Image(pixels=PIXELS, channels=("dsDNA", "ssDNA"), pixel_size_um=0.13, bit_depth=8)
-DEEP = Image(pixels=PIXELS.astype(np.uint16) * 16, channels=("dsDNA", "ssDNA"), pixel_size_um=0.13, bit_depth=12)
-NUMBERS = ["0", "-1", "1", "2", "7", "255", "65536", "2147483647", "4294967296", "99999999999999999999", "1e400", "nan"]
-WORDS = [*NUMBERS, "", "é", "\u2028", "../../../etc/passwd", "/etc/passwd", "null", "true", "[]", "{}", "µm", "XYZCT"]
-
-
-# ------------------------------------------------------------------------------------------------------- sound files
-
-
-def tiff(path: Path, **options: Any) -> None:
-    tifffile.imwrite(path, np.repeat(PIXELS[0, ..., None], 3, axis=-1), photometric="rgb", rowsperstrip=4, **options)
-
-
-def grey(path: Path, **options: Any) -> None:
-    tifffile.imwrite(path, PIXELS.astype(np.uint16), photometric="minisblack", metadata={"axes": "CYX"}, **options)
-
-
-def stack(path: Path, **options: Any) -> None:
-    pixels = np.stack([PIXELS, PIXELS[:, ::-1]])[None]
-    tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "TZCYX"}, **options)
-
-
-def bytes_of(write: Callable[[Path], object], name: str = "f.ome.tif") -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        write(Path(folder) / name)
-        return (Path(folder) / name).read_bytes()
-
-
-def tiffs() -> list[bytes]:
-    return [
-        bytes_of(lambda path: write_ome_tiff(path, IMAGE)),
-        bytes_of(lambda path: write_ome_tiff(path, DEEP, tile=16)),
-        bytes_of(lambda path: write_imagej_tiff(path, DEEP)),
-        bytes_of(lambda path: tiff(path), "f.tif"),
-        *(
-            bytes_of(lambda path, kind=kind: tiff(path, compression=kind), "f.tif")
-            for kind in ("lzw", "packbits", "zlib", "zstd", "jpeg")
-        ),
-        *(
-            bytes_of(
-                lambda path, kind=kind, tile=tile: grey(path, compression=kind, predictor=True, tile=tile), "f.tif"
-            )
-            for kind in ("lzw", "zlib", "zstd")
-            for tile in (None, (16, 16))
-        ),
-        bytes_of(lambda path: grey(path, bigtiff=True, compression="zlib", byteorder=">"), "f.tif"),
-        bytes_of(lambda path: stack(path, ome=True)),
-        bytes_of(lambda path: stack(path, imagej=True), "f.tif"),
-    ]
-
-
-def zarrs(folder: Path) -> list[Path]:
-    write_ome_zarr(folder / "own.zarr", DEEP, chunk=16)
-    found = [folder / "own.zarr"]
-    for version, codec in ((3, "gzip"), (3, "sharded"), (2, "blosc"), (2, "zlib")):
-        path = folder / f"v{version}-{codec}.zarr"
-        group = zarr.create_group(path, zarr_format=version)  # type: ignore[arg-type]
-        options: dict[str, Any] = {"shape": PIXELS.shape, "dtype": np.uint16, "chunks": (1, 8, 10)}
-        if codec == "gzip":
-            options["compressors"] = zarr.codecs.GzipCodec()
-        if codec == "sharded":
-            options["shards"] = (1, 24, 20)
-        if codec == "zlib":
-            options["compressors"] = __import__("numcodecs").Zlib()
-        group.create_array("0", **options)[:] = PIXELS
-        axes = [{"name": axis, "type": "space", "unit": "micrometer"} for axis in "cyx"]
-        levels = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1, 0.13, 0.13]}]}]
-        scales = [{"version": "0.4", "axes": axes, "datasets": levels}]
-        if version == 3:
-            group.attrs["ome"] = {"version": "0.5", "multiscales": scales}
-        else:
-            group.attrs["multiscales"] = scales
-        found.append(path)
-    return found
-
-
-# --------------------------------------------------------------------------------------------------------- mutations
-
-
-def mutate_bytes(data: bytes, chance: random.Random) -> bytes:
-    changed = bytearray(data)
-    for _ in range(chance.choice((1, 1, 1, 2, 4))):
-        if len(changed) < 8:
-            break
-        at = chance.randrange(len(changed) - 4)
-        match chance.randrange(7):
-            case 0:
-                changed[at] ^= 1 << chance.randrange(8)
-            case 1:  # where the structure is
-                changed[chance.randrange(min(len(changed), 300))] = chance.choice([0, 1, 127, 128, 255])
-            case 2:
-                del changed[at : at + chance.randint(1, 50)]
-            case 3:
-                value = chance.choice([0, 1, 2**16, 2**31 - 1, 2**32 - 1, len(data), chance.randrange(2**32)])
-                changed[at : at + 4] = struct.pack(chance.choice("<>") + "I", value)
-            case 4:
-                changed[at:at] = chance.randbytes(chance.randint(1, 40))
-            case 5:
-                del changed[at:]
-            case _:
-                source = chance.randrange(len(changed))
-                changed[at : at + 16] = changed[source : source + 16]
-    return bytes(changed)
-
-
-def mutate_tiff(data: bytes, chance: random.Random) -> bytes:
-    """Change the value, the count or the type of one tag, or any bytes."""
-    order = "<" if data[:2] == b"II" else ">"
-    if data[2:4] in (b"+\0", b"\0+") or chance.random() < 0.4:
-        return mutate_bytes(data, chance)
-    changed = bytearray(data)
-    (start,) = struct.unpack_from(order + "I", data, 4)
-    (count,) = struct.unpack_from(order + "H", data, start)
-    at = start + 2 + 12 * chance.randrange(count)
-    value = chance.choice([0, 1, 2, 3, 8, 255, 65535, 2**31 - 1, 2**32 - 1, chance.randrange(2**32)])
-    match chance.randrange(4):
-        case 0:
-            struct.pack_into(order + "H", changed, at + 2, value & 0xFFFF)
-        case 1:
-            struct.pack_into(order + "I", changed, at + 4, value)
-        case 2:
-            struct.pack_into(
-                order + "H", changed, at, chance.choice([254, 256, 257, 258, 259, 273, 277, 279, 322, 330])
-            )
-        case _:
-            struct.pack_into(order + "I", changed, at + 8, value)
-    return bytes(changed)
-
-
-def mutate_text(text: str, chance: random.Random) -> str:
-    """Change what stands between quotes or after a colon, drop or double a part, or any character."""
-    for _ in range(chance.choice((1, 1, 2, 3))):
-        quotes = [index for index, letter in enumerate(text) if letter in '"<>:,[{']
-        if not quotes:
-            break
-        at = chance.choice(quotes)
-        end = min([index for index in quotes if index > at] or [len(text)])
-        match chance.randrange(5):
-            case 0 | 1:
-                text = text[: at + 1] + chance.choice(WORDS) + text[end:]
-            case 2:
-                text = text[:at] + text[end:]
-            case 3:
-                text = text[:end] + text[at:end] * chance.choice((1, 2, 50)) + text[end:]
-            case _:
-                place = chance.randrange(len(text))
-                text = text[:place] + chance.choice('"<>&/{}[]0x\u00b5 ') + text[place + 1 :]
-    return text
-
-
-def mutate_png(data: bytes, chance: random.Random) -> bytes:
-    """Change the body of one chunk and make its sum right again, or any bytes."""
-    if chance.random() < 0.4:
-        return mutate_bytes(data, chance)
-    position, chunks = 8, []
-    while position + 12 <= len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        chunks.append((data[position + 4 : position + 8], data[position + 8 : position + 8 + length]))
-        position += 12 + length
-    index = chance.randrange(len(chunks))
-    kind, body = chunks[index]
-    chunks[index] = (chance.choice([kind, kind, kind, b"PLTE", b"tRNS", b"IEND"]), mutate_bytes(body * 1, chance))
-    if chance.random() < 0.2:
-        chunks.insert(chance.randrange(len(chunks)), chance.choice(chunks))
-    parts = [struct.pack(">I", len(b)) + k + b + struct.pack(">I", zlib.crc32(k + b)) for k, b in chunks]
-    return data[:8] + b"".join(parts)
-
 
 PLATE = json.dumps(
     {
@@ -209,8 +41,6 @@ PLATE = json.dumps(
         },
     }
 )
-
-# ------------------------------------------------------------------------------------------------------- what is read
 
 
 class Inputs:
