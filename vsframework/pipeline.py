@@ -9,7 +9,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -104,10 +104,19 @@ class Run:
     # ------------------------------------------------------------------------------------------------ stages
 
     @property
-    def stages(self) -> list[Stage]:
-        """Every stage, in order."""
-        from vsframework import dataset, evaluation, training, trust
+    def stages(self) -> Iterator[Stage]:
+        """Every stage, in order; what a stage needs is imported when its turn comes (no torch to build a dataset)."""
+        from vsframework import dataset
         from vsframework.dataset import PatchDataset
+
+        if self.builds_dataset:
+            yield Stage(
+                "dataset",
+                "dataset/dataset.json",
+                self._dataset_key,
+                lambda: dataset.build(self.experiment, self.folder, self.dataset_path, self.workers),
+            )
+        from vsframework import evaluation, training, trust
         from vsframework.evaluation.leaks import refuse_leaks
         from vsframework.evaluation.report import write_report
         from vsframework.inference import Stainer
@@ -124,24 +133,15 @@ class Run:
             refuse_leaks(self.experiment.split.test_donors, [*patches.donors, *(weak.donors if weak else [])])
             training.train(self.experiment, patches, self.path, weak, self._teaching())
 
-        first = Stage(
-            "dataset",
-            "dataset/dataset.json",
-            self._dataset_key,
-            lambda: dataset.build(self.experiment, self.folder, self.dataset_path, self.workers),
+        yield Stage("train", f"checkpoints/{FINAL}", self._training_key, train)
+        yield Stage(
+            "calibrate",
+            trust.NAME,
+            self._calibration_key,
+            lambda: trust.calibrate(open_dataset(), self.path, Stainer.load(self.path, device=self.device)),
         )
-        return [
-            *([first] if self.builds_dataset else []),
-            Stage("train", f"checkpoints/{FINAL}", self._training_key, train),
-            Stage(
-                "calibrate",
-                trust.NAME,
-                self._calibration_key,
-                lambda: trust.calibrate(open_dataset(), self.path, Stainer.load(self.path, device=self.device)),
-            ),
-            Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate),
-            Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path)),
-        ]
+        yield Stage("evaluate", "evaluation/summary.json", self._evaluation_key, evaluate)
+        yield Stage("report", "report.html", self._evaluation_key, lambda: write_report(self.path))
 
     def _dataset_key(self) -> dict[str, Any]:
         from vsframework.dataset import input_files

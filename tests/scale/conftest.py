@@ -22,11 +22,11 @@ def digest(run: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def fields(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine fields of three donors (three of them simulated, and copied), of which one is damaged; nothing is built."""
+    """Six fields of two donors (two of them simulated, and copied), of which one is damaged; nothing is built."""
     from vsframework.simulation import SimulationOptions, simulate
 
     root = tmp_path_factory.mktemp("scale") / "study"
-    simulate(root, SimulationOptions(donors=3, fields=1, width=420, height=400, cells_per_field=2, seed=4))
+    simulate(root, SimulationOptions(donors=2, fields=1, width=420, height=400, cells_per_field=2, seed=4))
     for path in [path for path in root.glob("donor*/**/*") if path.is_file()]:
         for name in ("field001", "field002"):
             copy = root / path.relative_to(root).as_posix().replace("field000", name)

@@ -129,32 +129,50 @@ class Stainer:
         if any(network.training for network in self._generators):
             batch_size = 1  # batch statistics of other images must not leak in
         if max(height, width) > self.image_size:
+            if count == 1:  # without a copy: it may be large
+                return self._stain_large(brightfield[0], batch_size)[None]
             for stained, image in zip(stains, brightfield, strict=True):
-                stained[:] = self._stain_large(image.astype(np.float32), batch_size)
+                stained[:] = self._stain_large(image, batch_size)
             return stains
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
             stains[part] = self._stain_at_once(brightfield[part])
         return stains
 
-    def _stain_large(self, image: npt.NDArray[np.float32], batch_size: int) -> npt.NDArray[np.float32]:
+    def _stain_large(self, counts: npt.NDArray[np.generic], batch_size: int) -> npt.NDArray[np.float32]:
         channels = len(self.stains)
+        image = counts.astype(np.float32, copy=False)
         if self.halo is not None:
-            return stain_with_halo(image, PART, self.reach, self._stain_at_once, channels)
+            return stain_with_halo(image, PART, self.reach, self._stain_into, channels)
         tile = (min(image.shape[1], self.image_size), min(image.shape[2], self.image_size))
         return stain_in_tiles(image, tile, self._stain_at_once, channels, batch_size)
 
+    def _stain_into(
+        self, image: npt.NDArray[np.float32], inside: tuple[slice, slice], out: npt.NDArray[np.float32]
+    ) -> None:
+        """Stain `image` [planes, H, W] at once, and write what is `inside` into `out` [C, h, w]."""
+        self.normalisation.output_to_counts(self._output(image[None])[0][:, inside[0], inside[1]], out)
+
     def _stain_at_once(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        return self.normalisation.output_to_counts(self._output(brightfield))
+
+    def _output(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Give what the networks make of `brightfield` [N, planes, H, W], of the same height and width."""
         height, width = brightfield.shape[2:]
+        images = self.normalisation.brightfield_to_input(brightfield)
         padding = ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride))
-        padded = np.pad(self.normalisation.brightfield_to_input(brightfield), padding, mode="reflect")
-        return self.normalisation.output_to_counts(self._run(padded)[..., :height, :width])
+        if np.any(padding):
+            images = np.pad(images, padding, mode="reflect")
+        return self._run(images)[..., :height, :width]
 
     def _run(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         device = next(self._generators[0].parameters()).device
-        output = np.empty((len(images), len(self.stains), *images.shape[2:]), dtype=np.float32)
         with torch.inference_mode():
             batch = torch.from_numpy(images).to(device)
-            for network, channels in zip(self._generators, self._channels, strict=True):
-                output[:, channels] = network(batch).float().cpu().numpy()
+            results = [network(batch).float().cpu().numpy() for network in self._generators]
+        if len(results) == 1 and self._channels[0] == list(range(len(self.stains))):
+            return np.asarray(results[0], dtype=np.float32)
+        output = np.empty((len(images), len(self.stains), *images.shape[2:]), dtype=np.float32)
+        for result, channels in zip(results, self._channels, strict=True):
+            output[:, channels] = result
         return output

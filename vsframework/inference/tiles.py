@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Float32Array = npt.NDArray[np.float32]
-Stain = Callable[[Float32Array], Float32Array]
+Stain: TypeAlias = Callable[[Float32Array], Float32Array]
 """Takes images [N, planes, H, W] and gives their stains [N, channels, H, W]."""
+StainInto: TypeAlias = Callable[[Float32Array, tuple[slice, slice], Float32Array], object]
+"""Takes one image [planes, H, W], and writes the stains of its rows and columns into an array [channels, h, w]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +47,7 @@ class Reach:
         return first, min(last, length)
 
 
-def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, channels: int) -> Float32Array:
+def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: StainInto, channels: int) -> Float32Array:
     """Stain one `image` [planes, H, W] in parts of `part` x `part` pixels, each with a halo: [channels, H, W]."""
     height, width = image.shape[1:]
     stains = np.empty((channels, height, width), dtype=np.float32)
@@ -54,10 +57,8 @@ def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: Stain, 
         for left in range(0, width, part):
             right = min(left + part, width)
             first, last = reach.window(left, right, width)
-            stained = stain(image[None, :, first_row:last_row, first:last])[0]
-            stains[:, top:bottom, left:right] = stained[
-                :, top - first_row : bottom - first_row, left - first : right - first
-            ]
+            inside = slice(top - first_row, bottom - first_row), slice(left - first, right - first)
+            stain(image[:, first_row:last_row, first:last], inside, stains[:, top:bottom, left:right])
     return stains
 
 

@@ -55,9 +55,11 @@ class Normalisation:
         images -= 1
         return images
 
-    def output_to_counts(self, output: Float32Array) -> Float32Array:
-        """Turn a generator's output [..., C, H, W] into counts >= 0, float32."""
-        return np.maximum((output + 1) * (self._per_channel() / 2), 0).astype(np.float32)
+    def output_to_counts(self, output: Float32Array, out: Float32Array | None = None) -> Float32Array:
+        """Turn a generator's output [..., C, H, W] into counts >= 0, float32; into `out` where there is one."""
+        counts = np.add(output, 1, out=out, dtype=np.float32)  # changed in place: large fields pass here
+        counts *= self._per_channel() / 2
+        return np.maximum(counts, 0, out=counts)
 
     def differentiable_counts(self, output: torch.Tensor) -> torch.Tensor:
         """Do what `output_to_counts` does to [..., C, H, W] in torch, on its device and with a gradient."""

@@ -1,0 +1,152 @@
+"""The measured part of docs/scale.md, written from the records: a test holds the page to them.
+
+``python benchmarks/_scale_page.py`` after the benchmarks `scale`, `reading` and `tiled_staining`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "scale.md"
+BEGIN, END = "<!-- figures: python benchmarks/_scale_page.py -->", "<!-- end of figures -->"
+MILLION = 1_000_000
+SMALL, FULL = 64, 256
+"""Sides of a patch: of the benchmark, and of the paper."""
+PLANES = 5
+"""One of brightfield, and two stains before and after denoising."""
+PER_SHARD = 64
+
+
+def figures() -> str:
+    """Give the text between the marks."""
+    scale, reading, tiled = (_record(name) for name in ("scale", "reading", "tiled_staining"))
+    return "\n".join([*_builds(scale), "", *_million(scale), "", *_reading(reading), "", *_tiled(tiled)])
+
+
+def with_figures(page: str) -> str:
+    """Give `page` with the figures of the records between its marks."""
+    before, _, rest = page.partition(BEGIN)
+    return f"{before}{BEGIN}\n{figures()}\n{END}{rest.partition(END)[2]}"
+
+
+def _record(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    return record
+
+
+def _where(record: dict[str, Any]) -> str:
+    machine, load = record["machine"], record["load_average"]
+    busy = f"load average {load['before']:.1f} before and {load['after']:.1f} after"
+    return f"{machine['processor']}, {machine['cores']} cores, {busy}"
+
+
+def _builds(record: dict[str, Any]) -> list[str]:
+    lines = [
+        "### Building",
+        "",
+        f"{record['what']}; {_where(record)} (`benchmarks/scale.py`).",
+        "",
+        "| fields | workers | time | processor time | fields/s | client's peak memory | largest worker's |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row in record["builds"]:
+        worker = f"{row['worker_mib']:.0f} MiB" if row["workers"] > 1 else "-"
+        lines.append(
+            f"| {row['fields']} | {row['workers']} | {row['seconds']:.1f} s | {row['cpu_seconds']:.1f} s | "
+            f"{row['fields'] / row['seconds']:.2f} | {row['client_mib']:.0f} MiB | {worker} |"
+        )
+    most = max(row["fields"] for row in record["builds"])
+    verdict = "held" if record["holds"] else "not held in this run"
+    same = "the same, byte for byte" if record["same"] else "NOT the same"
+    return [
+        *lines,
+        "",
+        f"Two workers were {record['speedup']:.2f} times as fast as one at {most} fields (target: {record['target']}, "
+        f"{verdict}), and their datasets are {same}. Each field more took {record['cpu_ms_per_field']['1']:.0f} ms of "
+        f"processor time with one worker and {record['cpu_ms_per_field']['2']:.0f} ms with two.",
+    ]
+
+
+def _million(record: dict[str, Any]) -> list[str]:
+    cpu, task = record["cpu_ms_per_field"]["1"], record["overhead"]["task_ms"]
+    start = record["overhead"]["start_seconds"]
+    hours = MILLION * cpu / 3.6e6
+    kib = max(record["kib_per_field"].values())
+    table = record["table_bytes_per_field"]
+    patches = record["patches_per_field"]
+    millions = patches * MILLION / 1e6
+    raw, stored = PLANES * SMALL**2 * 4, record["bytes_per_field"] / patches
+    larger = (FULL / SMALL) ** 2
+    terabytes = millions * 1e6 / 1e12
+    return [
+        "### A million fields",
+        "",
+        "Extrapolated from the builds above, not measured. Fields of another size take other times; the rest holds.",
+        "",
+        f"- **Work**: 10^6 fields x {cpu:.0f} ms = {hours:.0f} hours of one core, {hours / 32:.1f} hours of 32.",
+        f"- **Tasks**: one per field. An empty one takes {task:.2f} ms of client and scheduler: 10^6 x {task:.2f} ms =",
+        f"  {MILLION * task / 3.6e6:.1f} hours, beside the work. So one scheduler keeps {cpu:.0f} / {task:.2f} =",
+        f"  {cpu / task:.0f} workers busy with fields as small as these. It knows of 8 tasks per worker at a time,",
+        f"  whatever the number of fields. Starting two workers took {start:.1f} s.",
+        f"- **Memory of the client**: {kib:.2f} KiB more per field between the smallest and the largest build (peaks,",
+        f"  which differ by a MiB or two from run to run): 10^6 x {kib:.2f} KiB =",
+        f"  {max(kib, 0) * MILLION / 2**20:.1f} GiB, for the list of files and the keys of the parts. Neither pixels",
+        "  nor rows are held.",
+        f"- **Patches**: {patches:.2f} accepted cells per field = {millions:.2f} million, a chunk in each of 3 arrays:",
+        f"  {3 * millions:.1f} million chunks, in 3 x {millions:.2f} million / {PER_SHARD} =",
+        f"  {3 * millions * 1e6 / PER_SHARD:,.0f} files (shards).",
+        f"- **Bytes**: {stored / 1e3:.0f} kB on disk per patch of {SMALL} px, {stored / raw:.0%} of its",
+        f"  {PLANES} x {SMALL} x {SMALL} x 4 B: {stored * terabytes:.2f} TB; with the paper's {FULL} px at the same",
+        f"  ratio {stored * larger * terabytes:.1f} TB. Until the build is complete the parts, which are not",
+        f"  compressed, need {raw * larger * terabytes:.1f} TB more at {FULL} px.",
+        f"- **Table**: {table:.0f} B per field, {table / 1e3:.2f} GB.",
+    ]
+
+
+def _reading(record: dict[str, Any]) -> list[str]:
+    lines = [
+        "### Reading",
+        "",
+        f"{record['what']}; {_where(record)} (`benchmarks/reading.py`).",
+        "",
+        "| file | `read_image` | of a plain `tifffile.imread` | a region of 256x256 px by `open_field` |",
+        "|---|---|---|---|",
+    ]
+    for kind, row in record["results"].items():
+        share = "-"
+        if row["share_of_plain"] is not None:
+            share = f"{row['share_of_plain']:.2f} of {row['plain_mb_per_s']:.0f} MB/s"
+        lines.append(f"| {kind} | {row['mb_per_s']:.0f} MB/s | {share} | {row['region_ms']:.2f} ms |")
+    return lines
+
+
+def _tiled(record: dict[str, Any]) -> list[str]:
+    lines = [
+        "### Staining a large field",
+        "",
+        f"{record['what']}; {_where(record)} (`benchmarks/tiled_staining.py`).",
+        "",
+        "| generator | halo | pixels seen, of the field's | time | beside the network | by blocks, with files |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, row in record["results"].items():
+        memory, blocks = row["in_memory"], row["by_blocks"]
+        halo = "none: blended tiles" if row["halo"] is None else f"{row['halo']} px"
+        lines.append(
+            f"| `{name}` | {halo} | {memory['network_pixels']:.2f} | {memory['seconds']:.2f} s | "
+            f"{memory['overhead']:.1%} | {blocks['seconds']:.2f} s, {blocks['overhead']:.1%} |"
+        )
+    verdict = "held" if record["holds"] else "not held in this run"
+    return [*lines, "", f"Target: less than {record['target']:.0%} beside the network in memory; {verdict}."]
+
+
+def main() -> None:
+    """Write the figures into the page."""
+    PAGE.write_text(with_figures(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
