@@ -17,6 +17,14 @@ class BundleError(EdgeError):
     """A bundle is damaged, unsafe, or written for another version; none of it is used."""
 
 
+class SourceEndError(EdgeError):
+    """A source has nothing more to give: all its files are done."""
+
+
+class CorruptFrameError(EdgeError):
+    """One frame could not be read; the next one may be."""
+
+
 def brief(error: BaseException, length: int = 160) -> str:
     """Give what a library says of an error, to be part of a sentence: one printable line of at most `length`."""
     text = " ".join(str(error).split()) or type(error).__name__

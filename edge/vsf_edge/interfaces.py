@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from vsf_edge.frames import Detection, Frame, FrameResult, LiveSession, Notice, Pixels
+
 if TYPE_CHECKING:
     from vsf_edge.bundle import Bundle
 
@@ -127,3 +129,93 @@ class Gate(Protocol):
 
     def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
         """Measure every patch of `brightfield` [N, P, H, W], counts (`full_scale` is saturated): float64 [N, M]."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds the heads of a live frame. Named by an entry point ``detector.NAME``; built with keyword settings.
+
+    `detect` is called from one thread, once per frame, and must be quick: a frame waits for it.
+    """
+
+    def detect(self, pixels: Pixels) -> Sequence[Detection]:
+        """Find the heads in `pixels` [H, W], counts; a head that the border cuts is left out."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where frames come from.
+
+    Named by an entry point ``source.NAME``; built with what follows it in ``--source NAME:ADDRESS`` (empty where
+    nothing does) and with the keyword settings of ``-O key=value``::
+
+        MySource("ADDRESS", exposure=10.0)
+
+    The loop calls everything from one thread: `open`, then `read` until it ends or fails, then `close`. After a failure
+    it waits (longer each time), and calls `open` again; `close` must work after a failed `open`, and twice.
+    """
+
+    @property
+    def live(self) -> bool:
+        """Whether frames that nobody reads are lost (a camera), or wait (files)."""
+
+    def open(self) -> None:
+        """Start: open the camera or look at the files.
+
+        Raises
+        ------
+        EdgeUsageError
+            When ADDRESS or a setting is wrong: the session does not start.
+        EdgeError
+            When it cannot now, and may later.
+        """
+
+    def read(self, timeout: float) -> Frame | None:
+        """Give the next frame in order, or None when there is none within `timeout` seconds.
+
+        Raises
+        ------
+        SourceEndError
+            When there is nothing more, ever: all files are done.
+        CorruptFrameError
+            When this frame could not be read, and the next one may be.
+        EdgeError
+            When the camera is gone or stopped: it is opened again.
+        """
+
+    def close(self) -> None:
+        """Stop and let everything go."""
+
+    def lost(self) -> int:
+        """Give how many frames since `open` are known to be lost before `read` could give them."""
+
+
+@runtime_checkable
+class Sink(Protocol):
+    """Takes the results.
+
+    Named by an entry point ``sink.NAME``; built with what follows it in ``--sink NAME:ADDRESS`` and keyword settings,
+    like a source. Each sink has a thread of its own, which calls `start`, then `take` and `notice`, then `stop`: a
+    slow sink holds up neither the loop nor the others. What it raises becomes a notice for the others; `take` is called
+    again with the next result, and `stop` in any case.
+    """
+
+    @property
+    def every(self) -> bool:
+        """Whether it must see every result (a recording).
+
+        Then a full queue is reported as a loss, or, with the policy ``all``, holds the loop up. Else the newest result
+        replaces the one that waits.
+        """
+
+    def start(self, session: LiveSession) -> None:
+        """Get ready; what is raised here ends the session before it starts."""
+
+    def take(self, result: FrameResult) -> None:
+        """Take one result; results come in the order of `FrameResult.sequence`."""
+
+    def notice(self, notice: Notice) -> None:
+        """Take something that a user should know."""
+
+    def stop(self) -> None:
+        """Write what is left and close; at most a second."""

@@ -6,8 +6,9 @@ arguments::
     [project.entry-points.vsf_edge]
     "runtime.my-accelerator" = "my_package.runtime:MyRuntime"
 
-Kinds: ``runtime`` (:class:`vsf_edge.interfaces.Runtime`), and ``gate`` (:class:`vsf_edge.interfaces.Gate`), which is
-built with the parameters of the trust table. The built-in ones come the same way; there is no other list.
+Kinds: ``runtime``, ``gate`` (built with the parameters of the trust table), ``detector`` (built with settings),
+``source`` and ``sink`` (built with an address and settings); each has its Protocol in :mod:`vsf_edge.interfaces`. The
+built-in ones come the same way; there is no other list.
 Only the standard library is used, so that the edge installs with four dependencies.
 """
 
@@ -21,11 +22,17 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.interfaces import Gate, Runtime
+from vsf_edge.interfaces import Detector, Gate, Runtime, Sink, Source
 
 ENTRY_POINT_GROUP = "vsf_edge"
 
-KINDS: dict[str, type[Any]] = {"runtime": Runtime, "gate": Gate}
+KINDS: dict[str, type[Any]] = {
+    "runtime": Runtime,
+    "gate": Gate,
+    "detector": Detector,
+    "source": Source,
+    "sink": Sink,
+}
 """The kinds and the Protocol of each."""
 
 
@@ -38,8 +45,8 @@ class EdgePlugin:
     origin: str
     point: EntryPoint
 
-    def create(self, **settings: Any) -> Any:
-        """Import and build it with `settings`.
+    def create(self, *address: str, **settings: Any) -> Any:
+        """Import and build it with `address` (sources and sinks) and `settings`.
 
         Raises
         ------
@@ -47,7 +54,7 @@ class EdgePlugin:
             Whatever goes wrong in it, in one sentence.
         """
         try:
-            built = self.point.load()(**settings)
+            built = self.point.load()(*address, **settings)
         except (Exception, SystemExit) as error:
             text = " ".join(str(error).split())
             raise EdgeError(
