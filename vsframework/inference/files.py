@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.dataset.geometry import resize
 from vsframework.dataset.planes import read_planes
 from vsframework.errors import VsfError
 from vsframework.images import FieldChoice, Image, read_image, write_ome_tiff
@@ -50,7 +50,7 @@ def stain_file(
     """
     scaled, images, (height, width) = scaled_brightfield(stainer, source, scale, other_pixel_size)
     stains = stainer.stain(scaled[None])[0]
-    pixels = np.stack([_resize(stain, height, width) for stain in stains])
+    pixels = np.stack([resize(stain, height, width) for stain in stains])
     result = Image(
         pixels=pixels, channels=stainer.stains, pixel_size_um=images[0].pixel_size_um, bit_depth=32, path=target
     )
@@ -85,7 +85,7 @@ def scaled_brightfield(
     chosen = magnification(stainer, (height, width), images[0].pixel_size_um, images[0].path, scale, other_pixel_size)
     scale = chosen.scale
     scaled_height, scaled_width = max(1, round(height * scale)), max(1, round(width * scale))
-    scaled = np.stack([_resize(plane, scaled_height, scaled_width) for plane in brightfield])
+    scaled = np.stack([resize(plane, scaled_height, scaled_width) for plane in brightfield])
     return scaled, images, (height, width)
 
 
@@ -181,12 +181,3 @@ def brightfield_channels(stainer: Stainer, channels: Sequence[str], path: Path) 
             f"{preferred!r}, or save it alone"
         )
     return (found[0],)
-
-
-def _resize(plane: npt.NDArray[np.generic], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Resize [H, W] as the dataset does: bilinear when it grows, area-averaged when it shrinks."""
-    source = np.ascontiguousarray(plane, dtype=np.float32)
-    if source.shape == (height, width):
-        return source
-    method = cv2.INTER_AREA if source.shape[0] > height else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(source, (width, height), interpolation=method), dtype=np.float32)
