@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +47,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     except OSError as error:
         if error.errno in FULL:
+            raise full_disk(path) from error
+        raise
+    except Exception as error:
+        # libraries written in Rust (safetensors) say what the system said in words
+        code = re.search(r"\(os error (\d+)\)", str(error))
+        if code and int(code[1]) in FULL:
             raise full_disk(path) from error
         raise
     finally:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import vsframework
-from vsframework.atomic import write_text
+from vsframework.atomic import FULL, full_disk, write_text
 from vsframework.config import Experiment, Selection, SplitSection, load_experiment, write_experiment
 from vsframework.errors import UsageError, VsfError
 from vsframework.fanout import HERE, Workers
@@ -148,7 +148,8 @@ class Run:
 
         root = self.folder / self.experiment.data.root
         inputs = [
-            (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns)
+            # and whether it may be read: rights that are given later change neither size nor time
+            (path.relative_to(root).as_posix(), path.stat().st_size, path.stat().st_mtime_ns, os.access(path, os.R_OK))
             for path in input_files(self.experiment, self.folder)
         ]
         return {"sections": self._sections(DATASET_SECTIONS), "inputs": inputs, "software": self._software("denoiser")}
@@ -241,6 +242,8 @@ class Run:
             self.path.mkdir(parents=True, exist_ok=True)
             write_experiment(self.experiment, self.path / "config.toml")
         except OSError as error:
+            if error.errno in FULL:
+                raise full_disk(self.path) from error
             raise VsfError(f"the run folder {self.path} cannot be written: {error.strerror or error}") from error
         state = self._state()
         state |= {"name": self.experiment.name, "seed": self.experiment.training.seed, "machine": machine()}

@@ -64,6 +64,13 @@ def vsf_regressors() -> Sequence[Component[Any]]:
 
 
 @hookimpl
+def vsf_readers() -> Sequence[Component[Any]]:
+    from vsf_plugins.readers import movie, vendor
+
+    return [movie.COMPONENT, vendor.COMPONENT]
+
+
+@hookimpl
 def vsf_gates() -> Sequence[Component[Any]]:
     from vsf_plugins import gates
 

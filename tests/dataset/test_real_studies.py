@@ -14,6 +14,7 @@ import pytest
 
 from vsframework.config import parse_experiment
 from vsframework.dataset import PatchDataset, build
+from vsframework.dataset.checking import check_study
 
 pytestmark = pytest.mark.realdata
 
@@ -110,3 +111,22 @@ def test_crops_are_joined_with_their_labels_and_the_constant_baseline_is_printed
     rows = dict(re.findall(r"^(S\d|mean) .* (0\.\d{4})  0\.\d{3}$", done.stdout, re.MULTILINE))
     errors = [rows[name] for name in ("S1", "S2", "S3", "S4", "S5", "S6", "mean")]
     assert errors == ["0.0158", "0.0167", "0.0275", "0.0286", "0.0441", "0.0298", "0.0271"]
+
+
+def test_the_layout_mccallum_takes_the_folder_as_it_was_published(real_data: Path, tmp_path: Path) -> None:
+    tables = {
+        "data": {"root": str(real_data / "mccallum2019_field"), "layout": "mccallum"},
+        "patches": {"size": 150},
+        "registrar": {"name": "sift-ransac", "model": "similarity"},
+        "denoiser": "mccallum-histogram",
+    }
+    experiment = parse_experiment(tables, "real field")
+    check = check_study(experiment, tmp_path)
+    assert [(item.id, item.crops, item.problems, item.suspicions) for item in check.fields] == [
+        ("unknown/0", 4, [], [])
+    ]
+    assert check.suspicions == []
+    cells = build(experiment, tmp_path, tmp_path / "dataset").accepted()
+    measured = pd.read_csv(real_data / "mccallum2019_field" / "DFIs.csv", index_col=0)["DFI"].to_numpy()
+    assert len(cells) == 4
+    assert np.median(cells["dfi"]) == pytest.approx(np.median(measured), abs=0.01)

@@ -15,7 +15,7 @@ import torch
 from pydantic import Field
 from torch import nn
 from vsframework import Component, NoParams, Params
-from vsframework.interfaces import Denoised, Detection, ExportRecord, Networks, Quantity, Registration
+from vsframework.interfaces import Denoised, Detection, ExportRecord, Networks, Quantity, Registration, StoredPlanes
 from vsframework.testing import *
 
 
@@ -119,6 +119,17 @@ class Stubborn:
         return self.offset + means - means.mean()
 
 
+class Greedy:
+    def accepts(self, path, head):
+        return True
+
+    def open(self, path, scene=None):
+        counts = np.fromfile(path, np.uint8)[5:]
+        def read(t, c, z, rows, columns):
+            return np.resize(counts, (6, 8))[rows]  # forgets the columns
+        return StoredPlanes(shape=(1, 1, 1, 6, 8), dtype=np.dtype(np.uint8), read=read)
+
+
 class Litterer:
     def export(self, generators, spec, out):
         out.write_bytes(b"half of it")
@@ -162,6 +173,16 @@ class TestStubborn(RegressorContract):
     component = under_test(Stubborn)
 
 
+class TestGreedy(ReaderContract):
+    component = under_test(Greedy)
+
+    @pytest.fixture
+    def sample(self, tmp_path):
+        pixels = np.arange(48, dtype=np.uint8).reshape(1, 1, 1, 6, 8)
+        (tmp_path / "f.cam").write_bytes(b"CAM\x08\x06" + pixels.tobytes())
+        return tmp_path / "f.cam", pixels
+
+
 class TestLitterer(ExportTargetContract):
     component = under_test(Litterer)
 
@@ -200,6 +221,9 @@ MISTAKES = {
     "Stubborn::test_gives_one_value_per_patch": "a cell's value needs its batch",
     "Stubborn::test_leaves_its_input_and_the_random_generators_as_they_were": "fit() reseeds torch",
     "Stubborn::test_fitting_again_leaves_the_first_as_it_was": "return a new object",
+    "Greedy::test_leaves_other_files_alone": "accepts() takes a file of b'field 3",
+    "Greedy::test_reads_every_plane_and_any_region": "is not as stored",
+    "Greedy::test_a_cut_file_is_an_error_or_a_right_read": "gives other pixels, in silence",
     "Litterer::test_writes_its_files_and_their_parity": "export() recorded no parity",
     "Litterer::test_leaves_nothing_where_it_fails": "a failed export() left exported",
     "Nameless::test_is_described_in_one_line": "set name = '...' in TestNameless",

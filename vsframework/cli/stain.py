@@ -34,6 +34,13 @@ LARGE_SUFFIX = ".stained.ome.zarr"
     help="Patch pixels per image pixel. Default: 1 for an image of patch size, else patches.size / patches.field_px.",
 )
 @click.option(
+    "--other-pixel-size",
+    type=click.Choice(["refuse", "resample"]),
+    default="refuse",
+    show_default=True,
+    help="An image of another pixel size than the run was trained on.",
+)
+@click.option(
     "--mode",
     type=click.Choice(["deploy", "paper"]),
     default="deploy",
@@ -50,6 +57,7 @@ def command(
     images: tuple[Path, ...],
     out: Path,
     scale: float | None,
+    other_pixel_size: Any,
     mode: Any,
     device: str,
     cells: bool,
@@ -68,18 +76,22 @@ def command(
     With a calibrated run (vsf calibrate), a patch of one cell is judged too: NAME.stained.trust.json beside it says
     whether a number may be given, why not, and the intervals. --cells does the same for every cell of a field.
     """
+    from vsframework.images import open_field
     from vsframework.inference.stacks import group_planes
     from vsframework.trust.staining import StainRequest, Target, large_frame, stain_image
 
     if not workers.here:  # another process may stand in another folder
         run, out, images = run.absolute(), out.absolute(), tuple(image.absolute() for image in images)
-    request = StainRequest(run=run, mode=mode, device=device, scale=scale, cells=cells)
+    request = StainRequest(
+        run=run, mode=mode, device=device, scale=scale, cells=cells, other_pixel_size=other_pixel_size
+    )
     stainer, judge = request.tools()
     sources = group_planes(images, stainer.experiment.data)
     targets = {field: out / f"{field.stem.removesuffix('.ome')}{SUFFIX}" for field in sources}
     if len(set(targets.values())) < len(targets):
         raise UsageError("two of the images have the same name, so their stains would overwrite each other")
     told = _Told()
+    document: dict[str, Any]
     small: dict[Path, Target] = {}
     for field, target in targets.items():
         zarr = target.with_name(target.name.removesuffix(SUFFIX) + LARGE_SUFFIX)
@@ -106,12 +118,19 @@ def command(
         else:
             told.failed[str(field)] = outcome.reason
     told.done.sort()
+    sizes = {path: open_field(path).pixel_size_um for path in told.done}
+    unknown = [path for path, size in sizes.items() if size is None]
     if as_json:
         document = {"stained": told.done, "skipped": told.skipped, "failed": told.failed}
+        document["pixel_size"] = {"run_um": stainer.pixel_size_um, "unknown": unknown}
         echo_json({**document, "abstained": told.abstained} if judge else document)
     else:
         kept = f", {len(told.skipped)} already there (--overwrite stains them again)" if told.skipped else ""
         click.echo(f"{len(told.done)} of {len(targets)} images stained into {out}{kept}")
+        if told.done and scale is None and stainer.pixel_size_um is None:
+            click.echo("this run does not know its pixel size, so that of the images was not compared")
+        elif unknown and scale is None:
+            click.echo(f"{len(unknown)} images do not say their pixel size: taken as {stainer.pixel_size_um:g} µm")
         for path, reason in told.abstained.items():
             click.echo(f"{path}: abstained, because {reason}")
     if told.failed:

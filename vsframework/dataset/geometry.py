@@ -65,13 +65,17 @@ def cut_all(
     return np.stack([cut(image, matrix, crop, size) for image in images])
 
 
-def resize(image: npt.NDArray[Any], size: int) -> npt.NDArray[np.float32]:
-    """Resize `image` [H, W] to [size, size] float32: bilinear when it grows, area-averaged when it shrinks."""
+def resize(image: npt.NDArray[Any], height: int, width: int | None = None) -> npt.NDArray[np.float32]:
+    """Resize `image` [H, W] to [height, width] float32: bilinear when it grows, area-averaged when it shrinks.
+
+    Without `width`, to a square.
+    """
+    width = height if width is None else width
     source = np.ascontiguousarray(image, dtype=np.float32)
-    if source.shape == (size, size):
+    if source.shape == (height, width):
         return source
-    method = cv2.INTER_AREA if min(source.shape) > size else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(source, (size, size), interpolation=method), dtype=np.float32)
+    method = cv2.INTER_AREA if min(source.shape) > min(height, width) else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(source, (width, height), interpolation=method), dtype=np.float32)
 
 
 def share_outside(matrix: Matrix, crop: tuple[int, int], field: tuple[int, int]) -> float:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import cv2
 import numpy as np
 
 from vsframework.config import DataSection
+from vsframework.dataset.geometry import resize
 from vsframework.errors import VsfError
 from vsframework.images import Image
 from vsframework.interfaces import ImageArray
@@ -128,9 +128,7 @@ def resample(plane: ImageArray, factor: float) -> ImageArray:
     if factor == 1:
         return plane
     height, width = (max(1, round(side * factor)) for side in plane.shape)
-    method = cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
-    source = np.ascontiguousarray(plane, dtype=np.float32)
-    return np.asarray(cv2.resize(source, (width, height), interpolation=method), dtype=np.float32)
+    return resize(plane, height, width)
 
 
 def _factor(image: Image, study: float) -> float:

@@ -106,7 +106,8 @@ class Image:
 def find_channel(where: Path | str, channels: tuple[str, ...], channel: str) -> int:
     """Give the place of `channel` among `channels`; `where` is named in the error if there is none."""
     if channel not in channels:
-        close = get_close_matches(channel, channels, n=1, cutoff=0.5)
+        close = [name for name in channels if name.casefold() == channel.casefold()]
+        close = close or get_close_matches(channel, channels, n=1, cutoff=0.5)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(channels)}"
         raise VsfError(f"{where} has no channel {channel!r}; {hint}")
     return channels.index(channel)

@@ -118,16 +118,18 @@ def create_ome_zarr(
     bit_depth: int,
     chunk: int,
     brightest: Sequence[float] | None = None,
+    note: str = "",
 ) -> Any:
     """Create an OME-Zarr 0.5 in `folder`, whose every chunk is still to be written, and give its array [C, H, W].
 
     `brightest` says per channel which value is shown at full brightness; by default the largest that counts can be.
+    `note` is kept with it, in words.
     """
     kind = np.dtype(dtype)
     full = 1.0 if kind.kind == "f" else float(2**bit_depth - 1)
     group = zarr.create_group(folder, zarr_format=3)
     group.attrs["ome"] = _metadata(name, channels, pixel_size_um, brightest or [full] * len(channels))
-    group.attrs[OWN_KEY] = {"significant_bits": bit_depth, "complete": True}
+    group.attrs[OWN_KEY] = {"significant_bits": bit_depth, "complete": True, **({"note": note} if note else {})}
     return group.create_array(
         "0",
         shape=shape,

@@ -203,13 +203,14 @@ def _check_segments(path: Path, series: Any) -> None:
         if page is None:
             raise VsfError(f"{path} lacks pages that its metadata describes: save the field as one complete file")
         file = page.parent.filehandle
-        size = sizes.setdefault(file.path, file.size)
+        size = sizes.setdefault(file.name, file.size)
+        holder = path.with_name(file.name)  # of a set, the file that this page is in
         offsets, counts = page.dataoffsets, page.databytecounts
         if len(offsets) != len(counts) or len(offsets) < math.prod(page.keyframe.chunked):
-            raise truncated(path)
+            raise truncated(holder)
         for offset, count in zip(offsets, counts, strict=True):
             if offset <= 0 or count <= 0 or offset + count > size:
-                raise truncated(path)
+                raise truncated(holder)
 
 
 def _check_imagej(path: Path, keys: dict[str, Any], series: Any) -> None:

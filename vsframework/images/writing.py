@@ -35,7 +35,7 @@ MAX_COMPOSITE = 7
 """ImageJ overlays at most 7 channels; more are shown one at a time, each in its colour."""
 
 
-def write_ome_tiff(path: str | os.PathLike[str], image: Image, *, tile: int | None = None) -> None:
+def write_ome_tiff(path: str | os.PathLike[str], image: Image, *, tile: int | None = None, note: str = "") -> None:
     """Write an uncompressed OME-TIFF with one page per channel.
 
     Names, colours, pixel size (also as the resolution tag) and SignificantBits are in its OME-XML. Strips are the
@@ -49,6 +49,8 @@ def write_ome_tiff(path: str | os.PathLike[str], image: Image, *, tile: int | No
         What to write.
     tile
         Side of a tile in pixels, a multiple of 16, for very large images; None for strips.
+    note
+        OME's description of the image, in words.
 
     Raises
     ------
@@ -66,6 +68,8 @@ def write_ome_tiff(path: str | os.PathLike[str], image: Image, *, tile: int | No
         SIGNIFICANT_BITS: image.bit_depth,
         "Channel": {"Name": list(image.channels), "Color": [_ome_colour(colour) for colour in colours]},
     }
+    if note:
+        metadata["Description"] = note
     options: dict[str, Any] = {}
     if image.pixel_size_um is not None:
         size = float(image.pixel_size_um)

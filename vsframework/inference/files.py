@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
+from vsframework.dataset.geometry import resize
 from vsframework.dataset.planes import read_planes
 from vsframework.errors import VsfError
 from vsframework.images import FieldChoice, Image, read_image, write_ome_tiff
+from vsframework.inference.magnification import OtherPixelSize, magnification
 from vsframework.inference.stacks import Source
 from vsframework.inference.stainer import Stainer
 from vsframework.interfaces import Denoiser, Quantifier
@@ -20,36 +21,46 @@ BRIGHTFIELD_NAMES = frozenset({"brightfield", "bf", "bright", "phase"})
 """Channels of these names (any case) are not stains."""
 
 
-def stain_file(stainer: Stainer, source: Source, target: Path, scale: float | None = None) -> Image:
+def stain_file(
+    stainer: Stainer,
+    source: Source,
+    target: Path,
+    scale: float | None = None,
+    other_pixel_size: OtherPixelSize = "refuse",
+) -> Image:
     """Stain the brightfield image `source` into the OME-TIFF `target`, whole or not at all.
 
-    `target` has one float32 channel of counts per stain, the size and pixel size of `source`.
+    `target` has one float32 channel of counts per stain, the size and pixel size of `source`; its description says at
+    which magnification it was stained.
 
     Parameters
     ----------
     source
         A file, or one for every plane (`vsframework.inference.stacks.group_planes`).
     scale
-        Pixels of a training patch per pixel of `source`; None for :func:`usual_scale`.
+        Pixels of a training patch per pixel of `source`; None for :func:`~.magnification.magnification`.
+    other_pixel_size
+        What to do where `source` has another pixel size than the run was trained on.
 
     Raises
     ------
     VsfError
         When `source` cannot be read, lacks planes, holds several channels of which none is brightfield, or has the
-        wrong bit depth.
+        wrong bit depth or pixel size.
     """
-    scaled, images, (height, width) = scaled_brightfield(stainer, source, scale)
+    scaled, images, (height, width) = scaled_brightfield(stainer, source, scale, other_pixel_size)
     stains = stainer.stain(scaled[None])[0]
-    pixels = np.stack([_resize(stain, height, width) for stain in stains])
+    pixels = np.stack([resize(stain, height, width) for stain in stains])
     result = Image(
         pixels=pixels, channels=stainer.stains, pixel_size_um=images[0].pixel_size_um, bit_depth=32, path=target
     )
-    write_ome_tiff(target, result)
+    chosen = magnification(stainer, (height, width), images[0].pixel_size_um, images[0].path, scale, other_pixel_size)
+    write_ome_tiff(target, result, note=chosen.note)
     return result
 
 
 def scaled_brightfield(
-    stainer: Stainer, source: Source, scale: float | None = None
+    stainer: Stainer, source: Source, scale: float | None = None, other_pixel_size: OtherPixelSize = "refuse"
 ) -> tuple[npt.NDArray[np.float32], Sequence[Image], tuple[int, int]]:
     """Read `source` at the magnification of the training patches.
 
@@ -71,16 +82,11 @@ def scaled_brightfield(
     for image in images:
         check_depth(stainer, image.bit_depth, image.path)
     height, width = brightfield.shape[1:]
-    scale = usual_scale(stainer, (height, width)) if scale is None else scale
+    chosen = magnification(stainer, (height, width), images[0].pixel_size_um, images[0].path, scale, other_pixel_size)
+    scale = chosen.scale
     scaled_height, scaled_width = max(1, round(height * scale)), max(1, round(width * scale))
-    scaled = np.stack([_resize(plane, scaled_height, scaled_width) for plane in brightfield])
+    scaled = np.stack([resize(plane, scaled_height, scaled_width) for plane in brightfield])
     return scaled, images, (height, width)
-
-
-def usual_scale(stainer: Stainer, shape: tuple[int, int]) -> float:
-    """Give the magnification at which the generators saw cells: 1 for a patch, else that of a cell cut from a field."""
-    patches = stainer.experiment.patches
-    return 1.0 if shape == (patches.size, patches.size) else patches.size / patches.field_px
 
 
 def measure_file(
@@ -175,12 +181,3 @@ def brightfield_channels(stainer: Stainer, channels: Sequence[str], path: Path) 
             f"{preferred!r}, or save it alone"
         )
     return (found[0],)
-
-
-def _resize(plane: npt.NDArray[np.generic], height: int, width: int) -> npt.NDArray[np.float32]:
-    """Resize [H, W] as the dataset does: bilinear when it grows, area-averaged when it shrinks."""
-    source = np.ascontiguousarray(plane, dtype=np.float32)
-    if source.shape == (height, width):
-        return source
-    method = cv2.INTER_AREA if source.shape[0] > height else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(source, (width, height), interpolation=method), dtype=np.float32)

@@ -72,6 +72,12 @@ class Stainer:
         """
         return cls(load_generators(run, mode, device))
 
+    @property
+    def pixel_size_um(self) -> float | None:
+        """Side of a pixel of the fields that it was trained on, in µm; None where they did not say it."""
+        size = self.info.get("pixel_size_um")
+        return float(size) if size else None
+
     @cached_property
     def quantifier(self) -> Quantifier:
         """The quantifier of the experiment."""

@@ -43,11 +43,14 @@ class Frame:
         Which of its channels are the brightfield planes, in the order of training.
     scale
         Pixels of a training patch per pixel of the field.
+    note
+        What is recorded about that in the result.
     """
 
     field: LazyField
     planes: tuple[int, ...]
     scale: float
+    note: str = ""
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -118,6 +121,7 @@ class StainedField:
             bit_depth=32,
             chunk=BLOCK,
             brightest=stainer.normalisation.stain_full_scale,
+            note=frame.note,
         )
         write_text(mark, key)
 

@@ -69,6 +69,12 @@ SAMPLES = {
         dependencies=("numpy>=1.26",),
         usage='[[trust.gates]]\nname = "{name}"',
     ),
+    "reader": _Sample(
+        summary="Opens the 8-bit frames of one camera, which begin with CAM.",
+        protocol="Reader",
+        dependencies=("numpy>=1.26",),
+        usage="vsf dataset build --check EXPERIMENT.toml   # whatever it accepts is read",
+    ),
     "export-target": _Sample(
         summary="Writes the weights of all generators to one safetensors file.",
         protocol="ExportTarget",
@@ -143,7 +149,7 @@ def _files(name: str, kind: str) -> dict[str, str]:
         "framework": f">={major}.{minor},<{major}.{int(minor) + 1}",
         "dependencies": "\n".join(f'  "{dependency}",' for dependency in sample.dependencies),
         "usage": sample.usage.format(kind=kind, name=name),
-        "language": "console" if kind == "export-target" else "toml",
+        "language": "console" if kind in ("export-target", "reader") else "toml",
     }
     values["fields"] = _fill(f"{kind}/fields", values).rstrip()
     return {

@@ -24,6 +24,7 @@ pytest.register_assert_rewrite(
     "vsframework.testing.quantifier_contract",
     "vsframework.testing.regressor_contract",
     "vsframework.testing.gate_contract",
+    "vsframework.testing.reader_contract",
     "vsframework.testing.export_target_contract",
 )
 
@@ -34,6 +35,7 @@ from vsframework.testing.export_target_contract import ExportTargetContract
 from vsframework.testing.gate_contract import GateContract
 from vsframework.testing.generator_contract import GeneratorContract
 from vsframework.testing.quantifier_contract import QuantifierContract
+from vsframework.testing.reader_contract import ReaderContract
 from vsframework.testing.registrar_contract import RegistrarContract
 from vsframework.testing.regressor_contract import RegressorContract
 
@@ -45,6 +47,7 @@ __all__ = [
     "GateContract",
     "GeneratorContract",
     "QuantifierContract",
+    "ReaderContract",
     "RegistrarContract",
     "RegressorContract",
 ]

@@ -20,6 +20,7 @@ from vsframework.testing import (
     GateContract,
     GeneratorContract,
     QuantifierContract,
+    ReaderContract,
     RegistrarContract,
     RegressorContract,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "TestInstalledGate",
     "TestInstalledGenerator",
     "TestInstalledQuantifier",
+    "TestInstalledReader",
     "TestInstalledRegistrar",
     "TestInstalledRegressor",
     "pytest_generate_tests",
@@ -78,6 +80,10 @@ class TestInstalledRegressor(_Installed, RegressorContract):
 
 class TestInstalledGate(_Installed, GateContract):
     """The gates of this environment."""
+
+
+class TestInstalledReader(_Installed, ReaderContract):
+    """The readers of this environment."""
 
 
 class TestInstalledExportTarget(_Installed, ExportTargetContract):

@@ -15,6 +15,7 @@ from vsframework.trust.judging import Judge
 
 if TYPE_CHECKING:
     from vsframework.inference import Stainer
+    from vsframework.inference.magnification import OtherPixelSize
     from vsframework.inference.stacks import Source
 
 SAME_VALUE = 0.1
@@ -50,7 +51,13 @@ class Answer(BaseModel):
         return (known.lower, known.upper) if same else None
 
 
-def answer_image(judge: Judge, stainer: Stainer, source: Source, scale: float | None = None) -> Answer | None:
+def answer_image(
+    judge: Judge,
+    stainer: Stainer,
+    source: Source,
+    scale: float | None = None,
+    other_pixel_size: OtherPixelSize = "refuse",
+) -> Answer | None:
     """Judge the image `source` of one cell and measure its stains; None for anything but a patch of one cell.
 
     Raises
@@ -60,7 +67,7 @@ def answer_image(judge: Judge, stainer: Stainer, source: Source, scale: float | 
     """
     from vsframework.inference.files import scaled_brightfield
 
-    brightfield, _, _ = scaled_brightfield(stainer, source, scale)
+    brightfield, _, _ = scaled_brightfield(stainer, source, scale, other_pixel_size)
     if brightfield.shape != (judge.trust.planes, judge.trust.size, judge.trust.size):
         return None
     verdicts = judge.judge(brightfield[None])

@@ -17,8 +17,8 @@ from vsframework.inference.files import (
     read_brightfield,
     selection,
     stain_file,
-    usual_scale,
 )
+from vsframework.inference.magnification import Magnification, OtherPixelSize, magnification
 from vsframework.inference.stacks import Source
 from vsframework.inference.stainer import Stainer
 from vsframework.inference.whole_fields import Frame, StainedField
@@ -44,6 +44,8 @@ class StainRequest:
         Pixels of a training patch per pixel of the image; None for the usual one.
     cells
         Whether to write a table of the cells beside each field.
+    other_pixel_size
+        What to do with an image of another pixel size than the run was trained on.
     """
 
     run: Path
@@ -51,6 +53,7 @@ class StainRequest:
     device: str = "cpu"
     scale: float | None = None
     cells: bool = False
+    other_pixel_size: OtherPixelSize = "refuse"
 
     def tools(self) -> tuple[Stainer, Judge | None]:
         """Load the run, once per process and state of its files."""
@@ -79,18 +82,36 @@ def large_frame(request: StainRequest, source: Source) -> Frame | None:
     stainer, _ = request.tools()
     field = open_field(source, selection(stainer))
     height, width = field.shape[1:]
-    scale = usual_scale(stainer, (height, width)) if request.scale is None else request.scale
+    chosen = _magnification(request, stainer, (height, width), field.pixel_size_um, source)
+    scale = chosen.scale
     if not source.is_dir() and height * width * scale**2 <= LARGE:
         return None
     check_depth(stainer, field.bit_depth, source)
-    return Frame(field=field, planes=brightfield_channels(stainer, field.channels, source), scale=scale)
+    channels = brightfield_channels(stainer, field.channels, source)
+    return Frame(field=field, planes=channels, scale=scale, note=chosen.note)
+
+
+def _magnification(
+    request: StainRequest, stainer: Stainer, shape: tuple[int, int], pixel_size_um: float | None, path: Path | None
+) -> Magnification:
+    chosen = magnification(stainer, shape, pixel_size_um, path, request.scale, request.other_pixel_size)
+    if chosen.resampled and request.cells:
+        raise VsfError(
+            f"{path} has another pixel size than this run was trained on, and its cells would be cut at the wrong "
+            "size: resample it first, or leave --cells out"
+        )
+    return chosen
 
 
 def stain_image(request: StainRequest, target: Target) -> str:
     """Stain one image at once, answer it where it is one cell, and list its cells; gives why it is abstained, if so."""
     stainer, judge = request.tools()
-    stain_file(stainer, target.source, target.path, request.scale)
-    answer = answer_image(judge, stainer, target.source, request.scale) if judge else None
+    stained = stain_file(stainer, target.source, target.path, request.scale, request.other_pixel_size)
+    if request.cells:
+        _magnification(request, stainer, stained.pixels.shape[1:], stained.pixel_size_um, stained.path)
+    answer = None
+    if judge:
+        answer = answer_image(judge, stainer, target.source, request.scale, request.other_pixel_size)
     write_answer(target.path, answer)
     table = cells_path(target.path)
     if request.cells:
@@ -111,6 +132,7 @@ def begin_field(request: StainRequest, frame: Frame, target: Path) -> list[int]:
         "weights": file_state(request.run / "checkpoints"),
         "trust": judge.trust.model_dump(mode="json") if judge and request.cells else None,
         "mode": request.mode,
+        "other_pixel_size": request.other_pixel_size,
         "cells": request.cells,
     }
     stained = StainedField(target)

@@ -1,0 +1,1 @@
+"""Image files that the core does not read itself."""
