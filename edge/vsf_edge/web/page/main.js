@@ -113,7 +113,7 @@ function levels(frame, session) {
   const counts = ([low, high]) => `${Math.round(low)}–${Math.round(high)}`;
   write(document.querySelector("#brightfield .levels"), `${frame.size.join(" × ")} px · ${counts(frame.levels.brightfield)} counts`);
   const legend = document.querySelector("#stains .levels");
-  const shown = frame.levels.stains.slice(0, 3);
+  const shown = frame.levels.stains;
   if (legend.children.length !== shown.length) legend.replaceChildren(...shown.map((_, index) => key(session.stains[index], index)));
   shown.forEach((pair, index) => write(legend.children[index].querySelector(".range"), ` ${counts(pair)}`));
   legend.title = `${shown.map((pair, index) => `${session.stains[index]} ${counts(pair)}`).join(", ")} counts, dark to bright`;
