@@ -160,7 +160,8 @@ class _Motion(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
-            await asyncio.wait_for(send(message), self._view.settings.patience)
+            async with asyncio.timeout(self._view.settings.patience):
+                await send(message)
 
         self._view.places -= 1
         try:
