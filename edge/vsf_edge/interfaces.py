@@ -50,10 +50,21 @@ class Availability:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a graph is to be run: the device of the runtime, and the precision of the bundle."""
+    """How a graph is to be run.
+
+    Attributes
+    ----------
+    device
+        Of the runtime.
+    precision
+        Of the bundle.
+    streams
+        How many threads call `Session.run` at the same time; each call gets its share of the processor's cores.
+    """
 
     device: str = "cpu"
     precision: str = "fp32"
+    streams: int = 1
 
 
 class Session(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -116,6 +117,10 @@ def command(
     else:
         for line in lines(summary):
             _say(line)
+    if loop.hung:  # a thread inside a library's call would make the interpreter crash on its way out
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _say(sentence: str) -> None:

@@ -85,11 +85,14 @@ class LiveLoop:
         What happened so far.
     notices
         Where to listen to what a user should know.
+    hung
+        Whether a thread did not stop in time and was left: then the process must be ended by force.
     """
 
     def __init__(self, parts: Parts, settings: LoopSettings, described: Mapping[str, object] | None = None) -> None:
         self.statistics = Statistics()
         self.notices = Notices()
+        self.hung = False
         self.notices.listen(lambda notice: self.statistics.note(notice.kind))
         self.notices.listen(log_notice)
         self._parts, self._settings = parts, settings
@@ -106,7 +109,7 @@ class LiveLoop:
         self._delivery = Delivery(self.notices, self.statistics, settings.waiting_results)
         self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
         self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
-        self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices)
+        self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices, self._stop_now)
         self._measuring = Measuring(manifest, _table(parts.bundle), self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
             parts.source, self._frames, settings, self.notices, self.statistics, self._stop, self._fail,
@@ -163,6 +166,10 @@ class LiveLoop:
         self._inside.release(1000)  # nobody waits for his turn any more
         self._ended.set()
 
+    def _stop_now(self) -> bool:
+        """Whether a frame is to be left half done: half of the time for stopping is over."""
+        return self._stop.is_set() and time.monotonic() > self._stopped_at + STOPPING_S / 3
+
     def _start_sinks(self) -> None:
         threads = {name: self._delivery.add(name, sink, self.session) for name, sink in self._parts.sinks.items()}
         for thread in threads.values():
@@ -202,6 +209,7 @@ class LiveLoop:
                 continue
             thread.join(max(0.0, end - FOR_SINKS_S - time.monotonic()))
             if thread.is_alive():
+                self.hung = True
                 self._say("error", "stage-hangs", f"the stage {thread.name} did not stop in time and was left")
         for queue in (self._frames, self._prepared, self._stained):
             self._forget(queue)
@@ -246,6 +254,8 @@ class LiveLoop:
 
     def _deliver(self, result: FrameResult) -> None:
         self.statistics.add(result)
+        if not result.sequence:
+            log("first-result", {"latency_ms": round(result.latency_ms, 3), "cells": len(result.cells)})
         self._delivery.give(result, self._stop.is_set)
         if self._settings.frames is not None and result.sequence + 1 >= self._settings.frames:
             self._forget(self._stained)
@@ -258,6 +268,7 @@ class LiveLoop:
         target: BoundedQueue[Work],
         permits: threading.Semaphore | None = None,
     ) -> None:
+        inside = False
         try:
             while True:
                 target.wait_for_room()
@@ -265,9 +276,12 @@ class LiveLoop:
                     permits.acquire()
                 item = source.get()
                 assert item is not None
+                inside = True
                 target.put(act(item))
+                inside = False
         except ClosedError:
-            pass
+            if inside:  # it was being worked on when the session ended
+                self.statistics.drop("stopped")
         except Exception as error:
             self._fail(error)
         source.close()

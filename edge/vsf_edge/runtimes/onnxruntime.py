@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,8 @@ def _session(bundle: Bundle, plan: Plan, folder: Path | None, built: bool) -> An
             f"this build of ONNX Runtime has no {provider} for the device {plan.device}: install onnxruntime-gpu"
         )
     options = onnxruntime.SessionOptions()
+    if plan.streams > 1:
+        options.intra_op_num_threads = max(1, (os.cpu_count() or 1) // plan.streams)
     options.log_severity_level = 3  # its warnings are about its own optimiser, not about the model
     graph: Any = None
     if folder is not None and (folder / GRAPH).is_file() and built:
