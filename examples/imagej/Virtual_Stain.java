@@ -1,5 +1,6 @@
 import ij.IJ;
 import ij.ImagePlus;
+import ij.Macro;
 import ij.Prefs;
 import ij.gui.GenericDialog;
 import ij.io.FileSaver;
@@ -19,6 +20,7 @@ public class Virtual_Stain implements PlugIn {
   @Override
   public void run(String argument) {
     ImagePlus image = IJ.getImage(); // says so itself where there is none
+    boolean inMacro = Macro.getOptions() != null;
     GenericDialog dialog = new GenericDialog("Virtual Stain");
     dialog.addStringField("service", Prefs.get("vsf.service", "http://127.0.0.1:8765"), 30);
     dialog.addChoice("kind", new String[] {"field", "cell"}, "field");
@@ -38,7 +40,9 @@ public class Virtual_Stain implements PlugIn {
       // what was measured, and of which model, is the image's info: Image > Show Info...
       if (kind.equals("cell")) IJ.log(stained.getInfoProperty());
     } catch (IOException error) {
-      IJ.error("Virtual Stain", "The service did not stain it: " + error.getMessage());
+      String sentence = "The service did not stain it: " + error.getMessage();
+      IJ.log(sentence);
+      if (!inMacro) IJ.error("Virtual Stain", sentence); // a macro that nobody watches must not wait for a click
     }
   }
 

