@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -42,11 +42,12 @@ class Model:
     def layers(self, stained: Stained, layer: Any) -> list[LayerData]:
         """Give the stains as layers that lie on `layer`."""
         found = []
+        shown = (layer.data[0] if layer.multiscale else layer.data).shape[-2:]
         for stain, plane in zip(self.manifest.stains, stained.stains, strict=True):
             data, settings, kind = image_layer(plane, stain.name, None)
             settings |= {"name": f"{stain.name} of {layer.name}", "metadata": {"simulated": self.manifest.simulated}}
             settings["contrast_limits"] = (0.0, max(float(plane.max()), 1e-6))
-            factor = [before / after for before, after in zip(plane_of(layer).shape, plane.shape, strict=True)]
+            factor = [before / after for before, after in zip(shown, plane.shape, strict=True)]
             scale = np.asarray(layer.scale[-2:]) * factor
             # the middle of the first pixel moves where a cell was resized
             settings |= {"scale": scale, "translate": layer.translate[-2:] + (scale - layer.scale[-2:]) / 2}
@@ -67,16 +68,12 @@ class Model:
         return f"{', '.join(said) or 'Stained'}. {self.manifest.intended_use.capitalize()}.{trained}"
 
 
-def plane_of(layer: Any) -> Any:
-    """Give the plane [H, W] that an image layer shows now."""
+def plane_of(layer: Any, step: Sequence[int] = ()) -> Any:
+    """Give the plane [H, W] of an image layer that the viewer's `step` (``viewer.dims.current_step``) shows."""
     data = layer.data[0] if layer.multiscale else layer.data
-    leading = data.ndim - 2
-    if leading:
-        step = layer._slice_input.order  # the displayed axes are the last
-        point = layer._data_slice.point[:leading] if hasattr(layer, "_data_slice") else [0] * leading
-        del step
-        data = data[tuple(round(float(at)) for at in point)]
-    return np.asarray(data)
+    at = [*step][-data.ndim :] if len(step) >= data.ndim else [0] * data.ndim
+    leading = zip(at, data.shape[:-2], strict=False)
+    return np.asarray(data[tuple(min(max(index, 0), length - 1) for index, length in leading)])
 
 
 class Follower:

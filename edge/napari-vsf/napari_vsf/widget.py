@@ -67,7 +67,8 @@ class StainWidget(QWidget):
         try:
             layer = self._chosen()
             model = self._open()
-            self._show((layer, model.stain(plane_of(layer), layer.name, self.kind.currentText())))
+            plane = plane_of(layer, self._viewer.dims.current_step)
+            self._show((layer, model.stain(plane, layer.name, self.kind.currentText())))
         except EdgeError as error:
             self.status.setText(str(error))
 
