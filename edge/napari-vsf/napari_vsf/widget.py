@@ -24,13 +24,13 @@ from vsf_edge.errors import EdgeError
 
 
 class StainWidget(QWidget):
-    """Stains the chosen layer of `viewer` on a button, or whenever its data change."""
+    """Stains the chosen layer on a button, or whenever its data change."""
 
     arrived = Signal(object)
 
-    def __init__(self, viewer: Any) -> None:
+    def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self._viewer = viewer
+        self._viewer = viewer = napari_viewer  # the name by which napari gives it
         self._model: Model | None = None
         self._opened: Path | None = None
         self._follower: Follower | None = None
