@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import numpy.typing as npt
 
 from vsf_edge.atomic import write_bytes
 from vsf_edge.errors import EdgeError
+from vsf_edge.frames import Pixels
 from vsf_edge.interfaces import Array
 from vsf_edge.manifest import Manifest
 
@@ -76,6 +78,20 @@ def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, man
             f"{name} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
             f"{manifest.input_full_scale:g}: is it from the same kind of camera?"
         )
+
+
+def read_pages(path: Path) -> list[Pixels]:
+    """Read every page of an image file as it stands in it: uint8 or uint16 [H, W], raw counts.
+
+    Raises
+    ------
+    EdgeError
+        When it cannot be read, is cut off, has colour, or does not hold camera counts.
+    """
+    pages = [_grey(page, path) for page in _decode(path)]
+    if any(page.dtype == np.float32 for page in pages):
+        raise EdgeError(f"{path} holds float32 pixels and a camera gives uint8 or uint16: save raw counts")
+    return [cast(Pixels, page) for page in pages]
 
 
 def write_stain(path: Path, stain: Array, dtype: str = "float32") -> None:

@@ -50,10 +50,21 @@ class Availability:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """How a graph is to be run: the device of the runtime, and the precision of the bundle."""
+    """How a graph is to be run.
+
+    Attributes
+    ----------
+    device
+        Of the runtime.
+    precision
+        Of the bundle.
+    streams
+        How many threads call `Session.run` at the same time; each call gets its share of the processor's cores.
+    """
 
     device: str = "cpu"
     precision: str = "fp32"
+    streams: int = 1
 
 
 class Session(Protocol):
@@ -135,9 +146,9 @@ class Gate(Protocol):
 class Detector(Protocol):
     """Finds the heads of a live frame.
 
-    Named by an entry point ``detector.NAME``; built with the keyword ``head_length`` (of a typical head, in pixels of the
-    camera), and with keyword settings of its own, which have defaults; built anew when the scale changes. `detect` is
-    called from one thread, once per frame, and must be quick: a frame waits for it.
+    Named by an entry point ``detector.NAME``; built with the keyword ``head_length`` (pixels), and with keywords of its
+    own, which have defaults; built anew when the scale changes. `detect` is called from one thread, once per
+    frame, and must be quick: a frame waits for it.
     """
 
     def detect(self, pixels: Pixels) -> Sequence[Detection]:

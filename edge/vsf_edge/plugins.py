@@ -6,9 +6,9 @@ arguments::
     [project.entry-points.vsf_edge]
     "runtime.my-accelerator" = "my_package.runtime:MyRuntime"
 
-Kinds: ``runtime``, ``gate`` (built with the parameters of the trust table), ``detector`` (built with the
-length of a head, and settings), ``source`` and ``sink`` (built with an address and settings); each has its Protocol in :mod:`vsf_edge.interfaces`. The
-built-in ones come the same way; there is no other list.
+Kinds: ``runtime``, ``gate`` (built with the parameters of the trust table), ``detector`` (built with the length of a
+head, and settings), ``source`` and ``sink`` (built with an address and settings); each has its Protocol in
+:mod:`vsf_edge.interfaces`. The built-in ones come the same way; there is no other list.
 Only the standard library is used, so that the edge installs with four dependencies.
 """
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.errors import EdgeError
+from vsf_edge.gates.measure import measure_together
 from vsf_edge.interfaces import Gate
 from vsf_edge.plugins import plugins
 
@@ -111,8 +112,8 @@ class TrustTable:
             )
         count = len(brightfield)
         scores, reasons = np.zeros((count, len(self._gates))), [[""] * len(self._gates) for _ in range(count)]
-        for column, gate in enumerate(self._gates):
-            values = gate.measure(brightfield, self._full_scale)
+        measured = measure_together([gate.gate for gate in self._gates], brightfield, self._full_scale)
+        for column, (gate, values) in enumerate(zip(self._gates, measured, strict=True)):
             scores[:, column], out = gate.score(values)
             for row in np.flatnonzero(out):
                 reasons[row][column] = gate.sentence(values[row])
@@ -145,11 +146,11 @@ class _JudgedGate:
     def __init__(self, table: Mapping[str, Any], origin: str) -> None:
         self.name = str(table["name"])
         found = plugins().find("gate", self.name)
-        self._gate: Gate = found.create(**table["parameters"])
-        if self._gate.version != table["version"]:
+        self.gate: Gate = found.create(**table["parameters"])
+        if self.gate.version != table["version"]:
             raise EdgeError(
                 f"{origin} was learnt with version {table['version']} of the gate {self.name}, and {found.origin} has "
-                f"version {self._gate.version}: install {table['distribution']} {table['distribution_version']}"
+                f"version {self.gate.version}: install {table['distribution']} {table['distribution_version']}"
             )
         self._together = str(table["together"])
         measures: Sequence[Mapping[str, Any]] = table["measures"]
@@ -166,9 +167,6 @@ class _JudgedGate:
         self._precision = None if self._limit is None else np.array(table["precision"], dtype=np.float64)
         if self._precision is not None and self._precision.shape != (len(measures), len(measures)):
             raise ValueError(f"the precision of {self.name} has the shape {self._precision.shape}")
-
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> Values:
-        return self._gate.measure(brightfield, full_scale)
 
     def score(self, values: Values) -> tuple[Values, npt.NDArray[np.bool_]]:
         """Give how far out each cell of `values` [N, M] is [N], 1 at the limit, and whether it is beyond it [N]."""

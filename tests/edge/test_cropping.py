@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vsf_edge.cropping import crop
-from vsf_edge.interfaces import Detection
+from vsf_edge.frames import Detection
 from vsframework.dataset.geometry import cut, upright_matrix
 from vsframework.interfaces import Detection as FieldDetection
 

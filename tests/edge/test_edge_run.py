@@ -173,7 +173,7 @@ def trust_table() -> dict[str, Any]:
         {"name": "brightness", "too_low": "underexposed", "too_high": "overexposed", "middle": 0.5, "below": 1,
          "above": 1, "low": 0.2, "high": 0.8},
     ]  # fmt: skip
-    gate = {"name": "exposure", "parameters": {}, "version": "1", "distribution": "vsf-edge",
+    gate = {"name": "exposure", "parameters": {}, "version": "2", "distribution": "vsf-edge",
             "distribution_version": "0.1.0", "together": "", "measures": measures, "limit": None}  # fmt: skip
     difficulty = {"constant": 0.01, "floor": 0.001, "middle": 0.3, "scale": 1.0, "weights": [0.0, 0.0, 0.0]}
     return {

@@ -15,7 +15,7 @@ import pytest
 
 from vsf_edge.detectors.heads import Heads
 from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.interfaces import Detection
+from vsf_edge.frames import Detection
 from vsf_edge.plugins import plugins
 from vsframework.images import read_image
 from vsframework.plugins import registry

@@ -59,7 +59,7 @@ def manifest(**changes: Any) -> Manifest:
         "stains": (Stain(name="dsDNA", full_scale=255.0), Stain(name="ssDNA", full_scale=255.0)),
         "quantities": (
             Quantity(
-                name="dfi", unit="1", description="DNA fragmentation index: ssDNA / (ssDNA + dsDNA).", output="dfi"
+                name="dfi", unit="1", description="DNA fragmentation index.", output="dfi"
             ),
         ),
         "models": {},

@@ -155,7 +155,7 @@ def test_the_table_reads_back_equal_and_a_gate_of_another_version_is_refused(mak
     assert Trust.read(run) == trust
     document = json.loads((run / "trust.json").read_text())
     document["gates"]["table"][0]["version"] = "0"
-    with pytest.raises(VsfError, match="the gate focus is version 1 here"):
+    with pytest.raises(VsfError, match="the gate focus is version 2 here"):
         Judge(Trust.model_validate(document))
 
 

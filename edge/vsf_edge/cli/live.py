@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--mode", type=click.Choice(["cells", "field"]), default="cells", show_default=True,
               help="Stain the heads only, or the whole field too.")  # fmt: skip
 @click.option("--policy", type=click.Choice(["latest", "all"]), default="latest", show_default=True,
-              help="When frames come too fast: the newest wins, or each waits its turn and a loss is an error.")  # fmt: skip
+              help="When frames come too fast: the newest wins, or each waits and a loss is an error.")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
               help="Record from the start, into a new folder in this one.")  # fmt: skip
 @click.option(
@@ -116,6 +117,10 @@ def command(
     else:
         for line in lines(summary):
             _say(line)
+    if loop.hung:  # a thread inside a library's call would make the interpreter crash on its way out
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def _say(sentence: str) -> None:

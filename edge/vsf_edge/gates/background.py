@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vsf_edge.gates.measure import Measure, each_patch
+from vsf_edge.gates.measure import Measure, MeasuresPlanes
+from vsf_edge.gates.planes import PatchPlanes, Values
 from vsf_edge.interfaces import Array
 
 SIDES = 4
@@ -16,10 +17,10 @@ SIDES = 4
 
 
 @dataclass(frozen=True)
-class Background:
+class Background(MeasuresPlanes):
     """The slope of the light over the patch, from the medians of pieces of its frame."""
 
-    version = "1"
+    version = "2"
     together = ""
 
     @property
@@ -34,22 +35,24 @@ class Background:
             ),
         )
 
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
-        """Measure `brightfield` [N, P, H, W], counts: float64 [N, 1]."""
-        return each_patch(brightfield, full_scale, _values, 1)
+    def measure_planes(self, planes: PatchPlanes) -> Values:
+        """Measure prepared patches: float64 [N, 1]."""
+        plane = planes.coarse
+        height, width = plane.shape[1:]
+        down, across = max(1, height // 8), max(1, width // 8)
+        top, bottom = plane[:, :down], plane[:, height - down :]
+        left, right = (side.transpose(0, 2, 1) for side in (plane[:, :, :across], plane[:, :, width - across :]))
+        slopes = np.hypot(_difference(left, right), _difference(top, bottom))
+        return np.asarray(slopes / np.maximum(planes.level, 1e-3))[:, None]
 
 
-def _values(plane: Array) -> tuple[float]:
-    height, width = plane.shape
-    down, across = max(1, height // 8), max(1, width // 8)
-    top, bottom = plane[:down], plane[height - down :]
-    left, right = plane[:, :across], plane[:, width - across :]
-    level = max(float(np.median(plane)), 1e-3)
-    slopes = (_difference(left.T, right.T), _difference(top, bottom))
-    return (float(np.hypot(*slopes)) / level,)
+def _difference(one: Array, other: Array) -> Values:
+    """Compare two opposite strips [N, h, w] piece by piece: the middle difference, [N]."""
+    ends = np.linspace(0, one.shape[2], min(SIDES, one.shape[2]) + 1).round().astype(int)
+    pieces = [slice(*pair) for pair in itertools.pairwise(ends)]
+    apart = [_median(other[:, :, piece]) - _median(one[:, :, piece]) for piece in pieces]
+    return np.asarray(np.median(apart, axis=0), dtype=np.float64)
 
 
-def _difference(one: Array, other: Array) -> float:
-    """Compare two opposite strips [h, W] piece by piece: the middle difference."""
-    pairs = zip(np.array_split(one, SIDES, axis=1), np.array_split(other, SIDES, axis=1), strict=True)
-    return float(np.median([np.median(b) - np.median(a) for a, b in pairs if a.size]))
+def _median(piece: Array) -> Values:
+    return np.asarray(np.median(piece.reshape(len(piece), -1), axis=1), dtype=np.float64)

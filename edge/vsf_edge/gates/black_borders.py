@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from vsf_edge.gates.measure import Measure, middle_plane
+from vsf_edge.gates.measure import Measure, MeasuresPlanes
+from vsf_edge.gates.planes import PatchPlanes, Values
 from vsf_edge.interfaces import Array
 
 
 @dataclass(frozen=True)
-class BlackBorders:
+class BlackBorders(MeasuresPlanes):
     """Black pixels that hang together with a corner of the patch.
 
     What lies outside a field is cut off by a straight line, and a straight line that cuts a square leaves one of its
@@ -46,15 +46,19 @@ class BlackBorders:
             ),
         )
 
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
-        """Measure `brightfield` [N, P, H, W], counts: float64 [N, 1]."""
-        shares = [self._outside(plane) for plane in middle_plane(brightfield, full_scale)]
+    def measure_planes(self, planes: PatchPlanes) -> Values:
+        """Measure prepared patches: float64 [N, 1]."""
+        limit = np.float32(self.black + 1e-6)
+        shares = [_outside(np.asarray(plane, dtype=np.float32), planes.full_scale, limit) for plane in planes.counts]
         return np.array(shares, dtype=np.float64).reshape(-1, 1)
 
-    def _outside(self, plane: Array) -> float:
-        black = (plane <= self.black + 1e-6).astype(np.uint8)
-        corners = {(y, x) for y in (0, plane.shape[0] - 1) for x in (0, plane.shape[1] - 1) if black[y, x]}
-        if not corners:
-            return 0.0
-        _, pieces = cv2.connectedComponents(black, connectivity=8)
-        return float(np.isin(pieces, [pieces[corner] for corner in corners]).mean())
+
+def _outside(plane: Array, full_scale: float, limit: np.float32) -> float:
+    """Give the share of `plane` [H, W], counts, that is at most `limit` of the full scale and touches a corner."""
+    bottom, right = plane.shape[0] - 1, plane.shape[1] - 1
+    scale = np.float32(full_scale)
+    corners = [(y, x) for y in {0, bottom} for x in {0, right} if plane[y, x] / scale <= limit]
+    if not corners:
+        return 0.0
+    _, pieces = cv2.connectedComponents((plane / scale <= limit).astype(np.uint8), connectivity=8)
+    return float(np.isin(pieces, [pieces[corner] for corner in corners]).mean())

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vsf_edge.gates.measure import Measure, middle_plane
-from vsf_edge.interfaces import Array
+from vsf_edge.gates.measure import Measure, MeasuresPlanes
+from vsf_edge.gates.planes import PatchPlanes, Values
 
 SATURATED = 0.998
 """Share of the full scale from which a pixel counts as saturated (255 of 8 bit, 4087 of 12)."""
 
 
 @dataclass(frozen=True)
-class Exposure:
+class Exposure(MeasuresPlanes):
     """Saturated pixels carry no information; another brightness means another lamp or exposure time."""
 
-    version = "1"
+    version = "2"
     together = ""
 
     @property
@@ -41,13 +40,8 @@ class Exposure:
             ),
         )
 
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
-        """Measure `brightfield` [N, P, H, W], counts: float64 [N, 2]."""
-        plane = middle_plane(brightfield, full_scale)
-        saturated = (plane >= SATURATED).mean(axis=(1, 2), dtype=np.float64)
-        return np.stack([saturated, _medians(plane)], axis=1)
-
-
-def _medians(planes: Array) -> npt.NDArray[np.float64]:
-    """Give the median of every plane [H, W]: [N]."""
-    return np.array([np.median(plane) for plane in planes], dtype=np.float64)
+    def measure_planes(self, planes: PatchPlanes) -> Values:
+        """Measure prepared patches: float64 [N, 2]."""
+        bright = np.greater_equal(planes.counts, np.float32(SATURATED * planes.full_scale))
+        saturated = np.array([np.count_nonzero(plane) for plane in bright]) / bright[0].size
+        return np.stack([saturated, planes.level], axis=1)

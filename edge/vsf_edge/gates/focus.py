@@ -6,17 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from vsf_edge.gates.measure import Measure, blur, each_patch, log_ratio, steepness
-from vsf_edge.interfaces import Array
+from vsf_edge.gates.measure import Measure, MeasuresPlanes
+from vsf_edge.gates.planes import PatchPlanes, Values, log_ratio, steepness, variance
 
 
 @dataclass(frozen=True)
-class Focus:
+class Focus(MeasuresPlanes):
     """Out of focus an edge gets wider, whatever the contrast: both values are ratios within one patch."""
 
-    version = "1"
+    version = "2"
     together = ""
 
     @property
@@ -39,15 +38,21 @@ class Focus:
             ),
         )
 
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
-        """Measure `brightfield` [N, P, H, W], counts: float64 [N, 2]."""
-        return each_patch(brightfield, full_scale, focus_of, 2)
+    def measure_planes(self, planes: PatchPlanes) -> Values:
+        """Measure prepared patches: float64 [N, 2]."""
+        return np.stack([planes.once(edge_steepness), log_ratio(planes.fine_detail, coarse_detail(planes))], axis=1)
 
 
-def focus_of(plane: Array) -> tuple[float, float]:
-    """Give log10 of the steepness of the edges of `plane` [H, W], as a share of its range, and of fine over coarse."""
-    smooth = blur(plane, 1.0)
-    low, high = np.percentile(smooth, (0.5, 99.5))
-    edges = log_ratio(float(np.percentile(steepness(smooth), 99)), max(float(high - low), 1e-3))
-    coarse = blur(plane, 4.0)
-    return edges, log_ratio(float(np.var(smooth - blur(plane, 2.0))), float(np.var(coarse - blur(plane, 8.0))))
+def edge_steepness(planes: PatchPlanes) -> Values:
+    """Give log10 of how steep the steepest edges of each patch are, as a share of its range, per field pixel: [N]."""
+    count = len(planes.counts)
+    contrast = np.maximum(np.ptp(planes.coarse_2.reshape(count, -1), axis=1), np.float32(1e-3))
+    steep = steepness(planes.fine_1).reshape(count, -1) / contrast[:, None]
+    # a mean in which only the steepest few places count, and many times quicker than a percentile
+    eighth = np.square(np.square(np.square(steep)))
+    return log_ratio(np.asarray(np.mean(eighth, axis=1, dtype=np.float64) ** 0.125), np.ones(count))
+
+
+def coarse_detail(planes: PatchPlanes) -> Values:
+    """Give the variance of what a blur of 4 field pixels leaves and one of 8 does not: [N]."""
+    return variance(planes.coarse_4 - planes.coarse_8)

@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vsf_edge.gates.measure import Measure, blur, each_patch, frame, steepness
+from vsf_edge.gates.measure import Measure, MeasuresPlanes
+from vsf_edge.gates.planes import PatchPlanes, Values, median, steepness
 from vsf_edge.interfaces import Array
 
 FRAME = 0.11
@@ -23,14 +24,14 @@ NEAREST = 5
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(MeasuresPlanes):
     """The outline of what lies in the middle: along each ray, where dark turns to bright most steeply outwards.
 
     A ray always finds something, also in an image without a head; that the steps agree with each other, that they are
     steep, and how far away they lie, tells a head from anything else.
     """
 
-    version = "1"
+    version = "2"
     together = ""
 
     @property
@@ -84,65 +85,70 @@ class Head:
             ),
         )
 
-    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> npt.NDArray[np.float64]:
-        """Measure `brightfield` [N, P, H, W], counts: float64 [N, 7]."""
-        return each_patch(brightfield, full_scale, _values, 7)
+    def measure_planes(self, planes: PatchPlanes) -> Values:
+        """Measure prepared patches: float64 [N, 7]."""
+        found = planes.once(outlines_of)
+        shape = (found.contrast, found.radius, found.elongation, found.off_centre, found.ragged, found.inner_edges)
+        return np.stack([*shape, _share_at_border(steepness(planes.coarse_2))], axis=1)
 
 
-def _values(plane: Array) -> tuple[float, ...]:
-    edges = steepness(blur(plane, 2.0))
-    weight = np.square(np.maximum(edges - 2 * np.median(edges), 0))
-    total = float(weight.sum())
-    at_border = float(weight[frame(plane, FRAME)].sum()) / total if total > 0 else 0.0
-    found = outline_of(plane)
-    return found.contrast, found.radius, found.elongation, found.off_centre, found.ragged, found.inner_edges, at_border
+def _share_at_border(edges: Array) -> Values:
+    """Give the share of the `edges` [N, H, W], those over twice the usual, that lies in the outer frame: [N]."""
+    weights = np.square(np.maximum(edges - 2 * median(edges)[:, None, None].astype(np.float32), 0))
+    down, across = (max(1, round(FRAME * side)) for side in weights.shape[1:])
+    within = weights[:, down : weights.shape[1] - down, across : weights.shape[2] - across]
+    total = weights.sum(axis=(1, 2), dtype=np.float64)
+    return np.asarray((total - within.sum(axis=(1, 2), dtype=np.float64)) / np.maximum(total, 1e-30))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outline:
-    """The outline of what lies in the middle of a patch; see the measures of :class:`Head`."""
+class Outlines:
+    """The outlines of what lies in the middle of N patches, [N] each; see the measures of :class:`Head`."""
 
-    contrast: float
-    radius: float
-    elongation: float
-    off_centre: float
-    ragged: float
-    inner_edges: float
+    contrast: Values
+    radius: Values
+    elongation: Values
+    off_centre: Values
+    ragged: Values
+    inner_edges: Values
 
 
-def outline_of(plane: Array) -> Outline:
-    """Look for an outline in `plane` [H, W], a share of the full scale."""
-    rays = _rays(blur(plane, 2.0) / np.float32(max(float(np.median(plane)), 1e-3)))
+def outlines_of(planes: PatchPlanes) -> Outlines:
+    """Look for an outline in each patch."""
+    rays = _rays(planes.coarse_2) / np.maximum(planes.level, 1e-3).astype(np.float32)[:, None, None]
     rise = np.zeros_like(rays)
-    rise[:, 2:-2] = rays[:, 4:] - rays[:, :-4]
+    rise[:, :, 2:-2] = rays[:, :, 4:] - rays[:, :, :-4]
     # the halo outside a head is brighter than the background; most edges inside a head are not
-    lit = np.roll(rays, -2, axis=1) > 1
-    searched = (rise * np.where(lit, 1.0, 0.25))[:, NEAREST : STEPS - 2]
+    lit = np.roll(rays, -2, axis=2) > 1
+    searched = (rise * np.where(lit, np.float32(1), np.float32(0.25)))[:, :, NEAREST : STEPS - 2]
     # of several steep places the outermost: a bright acrosome has an edge inside the head
-    steep = searched >= 0.6 * searched.max(axis=1, keepdims=True)
-    steps = NEAREST + steep.shape[1] - 1 - steep[:, ::-1].argmax(axis=1)
+    steep = searched >= 0.6 * searched.max(axis=2, keepdims=True)
+    steps = NEAREST + steep.shape[2] - 1 - steep[:, :, ::-1].argmax(axis=2)
     radii = steps / (2 * STEPS)
-    radius, contrast = float(np.median(radii)), float(np.median(rise[np.arange(RAYS), steps]))
-    tip, below, above = (float(np.median(radii[_around(ray)])) for ray in (0, RAYS // 4, 3 * RAYS // 4))
+    radius = np.median(radii, axis=1)
+    contrast = np.median(np.take_along_axis(rise, steps[..., None], axis=2)[..., 0], axis=1).astype(np.float64)
+    tip, below, above = (np.median(radii[:, _around(ray)], axis=1) for ray in (0, RAYS // 4, 3 * RAYS // 4))
     turn = np.exp(2j * np.pi * np.arange(RAYS) / RAYS)
-    within = np.arange(STEPS)[None, :] < 0.75 * steps[:, None]
-    inner = np.where(within, np.abs(rise), 0).max(axis=1)
-    return Outline(
+    within = np.arange(STEPS) < 0.75 * steps[..., None]
+    inner = np.where(within, np.abs(rise), 0).max(axis=2)
+    return Outlines(
         contrast=contrast,
         radius=radius,
         elongation=2 * tip / (below + above),  # the tail hides the fourth side
-        off_centre=float(np.abs((radii * turn).mean())) / radius,
-        ragged=float(np.abs(radii - np.roll(radii, 2)).mean()) / radius,
-        inner_edges=float(np.quantile(inner, 0.85)) / max(contrast, 0.02),
+        off_centre=np.abs((radii * turn).mean(axis=1)) / radius,
+        ragged=np.abs(radii - np.roll(radii, 2, axis=1)).mean(axis=1) / radius,
+        inner_edges=np.quantile(inner, 0.85, axis=1) / np.maximum(contrast, 0.02),
     )
 
 
-def _rays(plane: Array) -> npt.NDArray[np.float64]:
-    """Read `plane` [H, W] along rays from its middle: [RAYS, STEPS], the first to the right, then clockwise."""
-    height, width = plane.shape
-    middle = ((width - 1) / 2, (height - 1) / 2)
-    rays = cv2.warpPolar(plane, (STEPS, RAYS), middle, min(height, width) / 2, cv2.INTER_LINEAR)
-    return np.asarray(rays, dtype=np.float64)
+def _rays(planes: Array) -> Array:
+    """Read `planes` [N, H, W] along rays from the middle: [N, RAYS, STEPS], the first to the right, then clockwise."""
+    height, width = planes.shape[1:]
+    middle, reach = ((width - 1) / 2, (height - 1) / 2), min(height, width) / 2
+    rays = np.empty((len(planes), RAYS, STEPS), dtype=np.float32)
+    for plane, read in zip(planes, rays, strict=True):
+        read[:] = cv2.warpPolar(plane, (STEPS, RAYS), middle, reach, cv2.INTER_LINEAR)
+    return rays
 
 
 def _around(ray: int) -> npt.NDArray[np.intp]:

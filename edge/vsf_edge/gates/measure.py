@@ -1,24 +1,16 @@
-"""What a gate says about the values it measures, and the plane it measures them on."""
+"""What a gate says about the values it measures, and how several gates share the preparation of the patches."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from vsf_edge.interfaces import Array
-
-FIELD_PATCH_PX = 150.0
-"""Side of a cell's patch in field pixels (McCallum et al. 2019): lengths inside the gates are given for that size."""
-
-LARGEST_PX = 128
-"""Shapes and sharpness are measured on patches shrunk to this side: a cell's patch holds no finer detail."""
-
-NOTHING = 1e-4
-"""A signal below this share of the full scale (a fortieth of an 8-bit grey level) is none."""
+from vsf_edge.gates.planes import PatchPlanes, Values, prepared
+from vsf_edge.interfaces import Gate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,56 +37,38 @@ class Measure:
     at_most: float | None = None
 
 
-def middle_plane(brightfield: npt.NDArray[np.generic], full_scale: float) -> Array:
-    """Give the middle plane of `brightfield` [N, P, H, W], counts, as a share of the full scale: float32 [N, H, W]."""
-    plane = np.asarray(brightfield[:, brightfield.shape[1] // 2], dtype=np.float32)
-    return np.asarray(plane / np.float32(full_scale), dtype=np.float32)
+class MeasuresPlanes(ABC):
+    """A gate that measures prepared patches, alone or sharing them with others: what the built-in gates are.
+
+    Anybody's gate may be one as well, and need not be.
+    """
+
+    @property
+    @abstractmethod
+    def measures(self) -> Sequence[Measure]:
+        """What `measure` gives, in order."""
+
+    @abstractmethod
+    def measure_planes(self, planes: PatchPlanes) -> Values:
+        """Measure a few prepared patches: float64 [N, M], each cell's values independent of the others."""
+
+    def measure(self, brightfield: npt.NDArray[np.generic], full_scale: float) -> Values:
+        """Measure every patch of `brightfield` [N, P, H, W], counts: float64 [N, M]."""
+        found = [self.measure_planes(planes) for planes in prepared(brightfield, full_scale)]
+        return np.concatenate([np.zeros((0, len(self.measures))), *found])
 
 
-def each_patch(
-    brightfield: npt.NDArray[np.generic],
-    full_scale: float,
-    values: Callable[[Array], tuple[float, ...]],
-    count: int,
-) -> npt.NDArray[np.float64]:
-    """Call `values` with the middle plane [H, W] of every patch, shrunk to :data:`LARGEST_PX`: float64 [N, count]."""
-    rows = [values(_shrink(plane)) for plane in middle_plane(brightfield, full_scale)]
-    return np.array(rows, dtype=np.float64).reshape(len(brightfield), count)
+def measure_together(gates: Sequence[Gate], brightfield: npt.NDArray[np.generic], full_scale: float) -> list[Values]:
+    """Measure `brightfield` [N, P, H, W], counts, with every gate: float64 [N, M] each.
 
-
-def _shrink(plane: Array) -> Array:
-    height, width = plane.shape
-    scale = LARGEST_PX / max(height, width)
-    if scale >= 1:
-        return plane
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), dtype=np.float32)
-
-
-def blur(plane: Array, field_px: float) -> Array:
-    """Blur `plane` [H, W] by a Gaussian of `field_px` field pixels (at least half a pixel of the patch)."""
-    sigma = max(0.5, field_px * plane.shape[0] / FIELD_PATCH_PX)
-    return np.asarray(cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101), dtype=np.float32)
-
-
-def steepness(plane: Array) -> Array:
-    """Give the length of the gradient of `plane` [H, W], per field pixel."""
-    per_px = plane.shape[0] / FIELD_PATCH_PX / 8  # a Sobel kernel sums to 8
-    across = cv2.Sobel(plane, cv2.CV_32F, 1, 0, scale=per_px, borderType=cv2.BORDER_REPLICATE)
-    down = cv2.Sobel(plane, cv2.CV_32F, 0, 1, scale=per_px, borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(cv2.magnitude(across, down), dtype=np.float32)
-
-
-def frame(plane: Array, share: float) -> npt.NDArray[np.bool_]:
-    """Say which pixels of `plane` [H, W] lie in the frame that is `share` of the side wide."""
-    height, width = plane.shape
-    down, across = max(1, round(share * height)), max(1, round(share * width))
-    mask = np.ones(plane.shape, dtype=np.bool_)
-    mask[down : height - down, across : width - across] = False
-    return mask
-
-
-def log_ratio(top: float, bottom: float) -> float:
-    """Give log10(top / bottom), both at least :data:`NOTHING` squared, so that blank images give a number."""
-    floor = NOTHING**2
-    return float(np.log10(max(top, floor) / max(bottom, floor)))
+    The patches are prepared once for all gates that can share it; the others are asked with all patches.
+    """
+    sharing = {index: gate for index, gate in enumerate(gates) if isinstance(gate, MeasuresPlanes)}
+    parts: dict[int, list[Values]] = {index: [] for index in sharing}
+    for planes in prepared(brightfield, full_scale):
+        for index, gate in sharing.items():
+            parts[index].append(gate.measure_planes(planes))
+    return [
+        np.concatenate(parts[index]) if parts.get(index) else gate.measure(brightfield, full_scale)
+        for index, gate in enumerate(gates)
+    ]

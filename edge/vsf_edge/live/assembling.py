@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from vsf_edge.bundle import Bundle
 from vsf_edge.engines import Engine
 from vsf_edge.errors import EdgeError, EdgeUsageError
-from vsf_edge.interfaces import Detector, Session, Sink
+from vsf_edge.interfaces import Detector, Runtime, Session, Sink
 from vsf_edge.live.metrics import registry
+from vsf_edge.live.parallel import ParallelSession
 from vsf_edge.live.session import LiveLoop, Parts
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.plugins import plugins
@@ -81,15 +83,14 @@ def assembled(
         made: Detector = detector.create(head_length=length)
         return made
 
-    def reopen() -> Session:
-        runtime = plugins().find("runtime", engine.runtime).create()
-        session: Session = runtime.open(bundle, engine.plan, engine.folder)
-        return session
+    def open_anew() -> Session:
+        runtime: Runtime = plugins().find("runtime", engine.runtime).create()
+        return spread(bundle, engine, runtime.open(bundle, engine.plan, engine.folder))
 
     parts = Parts(
         bundle=bundle,
-        session=engine.session,
-        reopen=reopen,
+        session=spread(bundle, engine, engine.session),
+        reopen=open_anew,
         engine=engine.label,
         source=source,
         source_name=wishes.source,
@@ -106,6 +107,17 @@ def assembled(
             .create(wishes.browser, registry=registry(loop.statistics), announce=announce, **extra)
         )
     return loop
+
+
+def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
+    """Let several patches be stained at once where `engine` runs on a processor with several cores."""
+    cores = os.cpu_count() or 1
+    if engine.plan.device != "cpu" or cores < 2:
+        return session
+    runtime: Runtime = plugins().find("runtime", engine.runtime).create()
+    return ParallelSession(
+        session, runtime.open(bundle, replace(engine.plan, streams=cores), engine.folder), workers=cores
+    )
 
 
 def demo_model() -> Path:

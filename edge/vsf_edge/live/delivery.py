@@ -123,9 +123,8 @@ class SinkThread:
                 result, open_ = None, False
             while self._told:
                 self._guarded(lambda: self.sink.notice(self._told.popleft()))
-            if result is not None:
-                if not self._guarded(partial(self.sink.take, result)) and self.sink.every:
-                    self._statistics.drop(f"sink {self.name}")
+            if result is not None and not self._guarded(partial(self.sink.take, result)) and self.sink.every:
+                self._statistics.drop(f"sink {self.name}")
 
     def _guarded(self, act: Callable[[], None]) -> bool:
         try:

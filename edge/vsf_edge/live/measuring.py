@@ -83,10 +83,10 @@ class Measuring:
     def _measure(self, work: Work) -> _Measured:
         names = [quantity.name for quantity in self._manifest.quantities]
         count = len(work.heads)
-        if not count or not work.outputs or work.patches is None:
+        if not count or not work.stains or work.patches is None:
             return _Measured([dict.fromkeys(names, UNKNOWN) for _ in range(count)], [work.problem] * count)
         values = {
-            quantity.name: np.asarray(work.outputs[quantity.output], np.float64)
+            quantity.name: np.asarray(work.values[quantity.output], np.float64)
             for quantity in self._manifest.quantities
         }
         abstained = [""] * count
@@ -113,12 +113,12 @@ class Measuring:
         numbers = self._tracker.update(work.heads, work.frame.captured)
         alive = self._tracker.alive
         self._steady = {number: values for number, values in self._steady.items() if number in alive}
-        stains = work.outputs.get(self._manifest.stains_output)
-        if stains is None and work.patches is not None:
-            stains = np.zeros((len(work.heads), len(self._manifest.stains), *work.patches.shape[2:]), np.float32)
+        stains = work.stains
+        if not len(stains) and work.patches is not None:
+            shape = (len(self._manifest.stains), *work.patches.shape[2:])
+            stains = [np.zeros(shape, np.float32) for _ in work.heads]
         cells = []
         for index, (head, number) in enumerate(zip(work.heads, numbers, strict=True)):
-            assert stains is not None
             assert work.patches is not None
             cells.append(
                 LiveCell(

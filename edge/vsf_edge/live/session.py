@@ -5,8 +5,8 @@
     acquire --frames--> prepare --prepared--> stain --stained--> measure --> sinks, a thread and a queue each
 
 Each stage is a thread; NumPy, OpenCV and the runtimes let the others run meanwhile. A stage takes its next item only
-when there is room for what it makes, so that nothing grows old inside: with the policy ``latest``, the frame that is
-taken is the newest one.
+when there is room for what it makes, and with the policy ``latest`` no more frames are inside at once than processors
+can work on, so that nothing grows old there: the frame that is taken is the newest one.
 """
 
 from __future__ import annotations
@@ -85,11 +85,14 @@ class LiveLoop:
         What happened so far.
     notices
         Where to listen to what a user should know.
+    hung
+        Whether a thread did not stop in time and was left: then the process must be ended by force.
     """
 
     def __init__(self, parts: Parts, settings: LoopSettings, described: Mapping[str, object] | None = None) -> None:
         self.statistics = Statistics()
         self.notices = Notices()
+        self.hung = False
         self.notices.listen(lambda notice: self.statistics.note(notice.kind))
         self.notices.listen(log_notice)
         self._parts, self._settings = parts, settings
@@ -101,10 +104,12 @@ class LiveLoop:
         self._frames: BoundedQueue[Frame] = BoundedQueue(1 if settings.policy == "latest" else settings.waiting_frames)
         self._prepared: BoundedQueue[Work] = BoundedQueue(1)
         self._stained: BoundedQueue[Work] = BoundedQueue(1)
+        inside = settings.in_flight if settings.policy == "latest" else settings.waiting_frames
+        self._inside = threading.Semaphore(inside)
         self._delivery = Delivery(self.notices, self.statistics, settings.waiting_results)
         self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
         self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
-        self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices)
+        self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices, self._stop_now)
         self._measuring = Measuring(manifest, _table(parts.bundle), self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
             parts.source, self._frames, settings, self.notices, self.statistics, self._stop, self._fail,
@@ -158,7 +163,12 @@ class LiveLoop:
         if not self._stop.is_set():
             self._stopped_at = time.monotonic()
             self._stop.set()
+        self._inside.release(1000)  # nobody waits for his turn any more
         self._ended.set()
+
+    def _stop_now(self) -> bool:
+        """Whether a frame is to be left half done: half of the time for stopping is over."""
+        return self._stop.is_set() and time.monotonic() > self._stopped_at + STOPPING_S / 3
 
     def _start_sinks(self) -> None:
         threads = {name: self._delivery.add(name, sink, self.session) for name, sink in self._parts.sinks.items()}
@@ -170,8 +180,8 @@ class LiveLoop:
                 "info", "simulated", "the model was trained on simulated images: its numbers are for trying out only"
             )
         if self.session.manifest.documents.get("trust") is None:
-            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no value "
-                      "has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
+            self._say("warning", "no-trust-table", "the model has no trust table, so no cell is turned away and no "
+                      "value has an interval: run 'vsf calibrate' and export it again")  # fmt: skip
 
     def _wait(self, started: float) -> None:
         """Wait for the end; meanwhile log the numbers, and watch that the source answers."""
@@ -199,6 +209,7 @@ class LiveLoop:
                 continue
             thread.join(max(0.0, end - FOR_SINKS_S - time.monotonic()))
             if thread.is_alive():
+                self.hung = True
                 self._say("error", "stage-hangs", f"the stage {thread.name} did not stop in time and was left")
         for queue in (self._frames, self._prepared, self._stained):
             self._forget(queue)
@@ -217,7 +228,7 @@ class LiveLoop:
             self._preparing(made)
             return made
 
-        self._pump(self._frames, work, self._prepared)
+        self._pump(self._frames, work, self._prepared, self._inside)
 
     def _stain(self) -> None:
         def work(item: Work) -> Work:
@@ -232,29 +243,45 @@ class LiveLoop:
                 item = self._stained.get()
                 assert item is not None
                 result = self._measuring(item)
+                self._inside.release()
                 self._deliver(result)
         except ClosedError:
             pass
         except Exception as error:
             self._fail(error)
+        self._inside.release(1000)
         self._ended.set()
 
     def _deliver(self, result: FrameResult) -> None:
         self.statistics.add(result)
+        if not result.sequence:
+            log("first-result", {"latency_ms": round(result.latency_ms, 3), "cells": len(result.cells)})
         self._delivery.give(result, self._stop.is_set)
         if self._settings.frames is not None and result.sequence + 1 >= self._settings.frames:
             self._forget(self._stained)
             raise ClosedError
 
-    def _pump(self, source: BoundedQueue[Any], act: Callable[[Any], Work], target: BoundedQueue[Work]) -> None:
+    def _pump(
+        self,
+        source: BoundedQueue[Any],
+        act: Callable[[Any], Work],
+        target: BoundedQueue[Work],
+        permits: threading.Semaphore | None = None,
+    ) -> None:
+        inside = False
         try:
             while True:
                 target.wait_for_room()
+                if permits is not None:
+                    permits.acquire()
                 item = source.get()
                 assert item is not None
+                inside = True
                 target.put(act(item))
+                inside = False
         except ClosedError:
-            pass
+            if inside:  # it was being worked on when the session ended
+                self.statistics.drop("stopped")
         except Exception as error:
             self._fail(error)
         source.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ class LoopSettings:
         Waiting times before what failed is tried again: the first one, doubling up to the last one.
     waiting_frames
         Frames that may wait under the policy ``all``.
+    in_flight
+        Frames that are worked on at once under the policy ``latest``: more would only make each of them older.
     waiting_results
         Results that may wait for a sink that must see every one.
     folder
@@ -41,6 +44,7 @@ class LoopSettings:
     first_retry_s: float = 0.1
     last_retry_s: float = 5.0
     waiting_frames: int = 8
+    in_flight: int = max(2, min(3, os.cpu_count() or 2))
     waiting_results: int = 16
     folder: Path = Path("recordings")
 

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from vsf_edge.errors import brief
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.live.notices import Notices
+from vsf_edge.live.parallel import ParallelSession
+from vsf_edge.live.queues import ClosedError
 from vsf_edge.live.settings import Backoff, LoopSettings
 from vsf_edge.live.work import Work
 from vsf_edge.manifest import Manifest
@@ -29,6 +31,8 @@ class Staining:
         What runs the graph.
     reopen
         Loads it anew; called after failures, at growing intervals.
+    stopped
+        Whether the session ends; then `ClosedError` leaves a frame half done.
     """
 
     def __init__(
@@ -38,7 +42,9 @@ class Staining:
         reopen: Callable[[], Session],
         settings: LoopSettings,
         notices: Notices,
+        stopped: Callable[[], bool],
     ) -> None:
+        self._stopped = stopped
         self._manifest, self._session, self._reopen, self._notices = manifest, session, reopen, notices
         self._batch = self._most = min(MOST_AT_ONCE, manifest.max_batch or MOST_AT_ONCE)
         self._backoff = Backoff(settings.first_retry_s, settings.last_retry_s)
@@ -55,22 +61,29 @@ class Staining:
         try:
             if work.patches is not None and len(work.patches):
                 with work.timed("stain"):
-                    parts = list(self._run(work.patches))
-                work.outputs = parts[0] if len(parts) == 1 else _joined(parts)
+                    self._take(work, list(self._run(work.patches)))
             if work.tiling is not None and work.tiles is not None:
                 self._stain_field(work)
             if self._failed:
                 self._failed = False
                 self._notices.tell("info", "runtime-back", "the runtime works again", always=True)
             self._backoff.reset()
+        except ClosedError:
+            raise
         except Exception as error:  # a runtime: its exceptions have no common base
-            work.outputs, work.field_stains = {}, None
+            work.stains, work.values, work.field_stains = (), {}, None
             work.problem = f"the runtime failed ({brief(error)})"
             self._notices.tell(
                 "error", "runtime-failed", f"{work.problem}: frames go on unstained until it works again"
             )
             self._failed = True
             self._retry_at = time.monotonic() + self._backoff.next()
+
+    def _take(self, work: Work, parts: Sequence[Mapping[str, Array]]) -> None:
+        """Keep what the graph gave in several parts: the stains as they are, without a copy."""
+        stains = self._manifest.stains_output
+        work.stains = [stain for part in parts for stain in part[stains]]
+        work.values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != stains}
 
     def _stain_field(self, work: Work) -> None:
         tiles = work.tiles
@@ -97,8 +110,14 @@ class Staining:
 
     def _run(self, patches: npt.NDArray[Any]) -> Iterator[Mapping[str, Array]]:
         """Run `patches` [N, 1, size, size] in parts; a part that fails is tried at half its size, and remembered."""
+        if isinstance(self._session, ParallelSession) and len(patches) > 1:
+            for outputs in self._session.run_each(patches):
+                yield outputs
+                self._check_stopped()
+            return
         start, most = 0, self._batch
         while start < len(patches):
+            self._check_stopped()
             part = patches[start : start + most]
             try:
                 outputs = self._session.run(part)
@@ -118,6 +137,11 @@ class Staining:
             start += len(part)
             yield outputs
 
+    def _check_stopped(self) -> None:
+        """Leave a frame half stained when the session ends: a whole field may take longer than stopping may."""
+        if self._stopped():
+            raise ClosedError
+
     def _opened_again(self) -> bool:
         """Load the graph anew when it is time; whether there is something to try."""
         if time.monotonic() < self._retry_at:
@@ -130,7 +154,3 @@ class Staining:
             self._retry_at = time.monotonic() + self._backoff.next()
             return False
         return True
-
-
-def _joined(parts: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

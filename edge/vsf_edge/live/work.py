@@ -25,9 +25,11 @@ class Work:
         Where the heads are, and their patches [N, 1, size, size] in counts.
     tiling, tiles
         In mode ``field``: how the field is cut, and its tiles [T, 1, size, size].
-    outputs
-        What the graph gave for the patches, by name; empty where they were not stained.
-    field
+    stains
+        float32 [S, size, size] of each patch, in counts; empty where they were not stained.
+    values
+        What else the graph gave for the patches, by name: float32 [N].
+    field_stains
         The stained field, float32 [S, H, W].
     problem
         Why it could not be stained.
@@ -40,7 +42,8 @@ class Work:
     patches: Array | None = None
     tiling: Tiling | None = None
     tiles: npt.NDArray[np.generic] | None = None
-    outputs: Mapping[str, Array] = field(default_factory=dict)
+    stains: Sequence[Array] = ()
+    values: Mapping[str, Array] = field(default_factory=dict)
     field_stains: Array | None = None
     problem: str = ""
     stages_ms: dict[str, float] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -89,9 +90,15 @@ class OnnxSession:
 
     def run(self, brightfield: Counts) -> Mapping[str, Array]:
         """Stain `brightfield` [N, C, H, W] in counts."""
-        feed = {self._manifest.input_name: encode(brightfield, self._manifest.input_dtype)}
+        counts = encode(brightfield, self._manifest.input_dtype)
         try:
-            values = self._session.run(self._outputs, feed)
+            # bound, the graph reads from these counts and the arrays that are given back are what it wrote into
+            binding = self._session.io_binding()
+            binding.bind_cpu_input(self._manifest.input_name, counts)
+            for name in self._outputs:
+                binding.bind_output(name, "cpu")
+            self._session.run_with_iobinding(binding)
+            values = [value.numpy() for value in binding.get_outputs()]
         except Exception as error:  # its exceptions have no common base beside Exception
             raise EdgeError(f"ONNX Runtime failed on {self._path}: {_first_line(error)}") from error
         return from_graph(dict(zip(self._outputs, values, strict=True)), self._manifest)
@@ -111,6 +118,8 @@ def _session(bundle: Bundle, plan: Plan, folder: Path | None, built: bool) -> An
             f"this build of ONNX Runtime has no {provider} for the device {plan.device}: install onnxruntime-gpu"
         )
     options = onnxruntime.SessionOptions()
+    if plan.streams > 1:
+        options.intra_op_num_threads = max(1, (os.cpu_count() or 1) // plan.streams)
     options.log_severity_level = 3  # its warnings are about its own optimiser, not about the model
     graph: Any = None
     if folder is not None and (folder / GRAPH).is_file() and built:

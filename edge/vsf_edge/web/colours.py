@@ -30,8 +30,8 @@ ABSTAINED: Colour = (178, 184, 192)
 """Of a cell without a number."""
 
 RATIO = (0.0, 0.3)
-"""Ends of the scale of a ratio. Half of all measured DFIs lie below 0.1 and hardly one above 0.3 (McCallum et al. 2019);
-what lies above has the last colour."""
+"""Ends of the scale of a ratio. Of the 1064 DFIs of McCallum et al. 2019, half lie below 0.093 and nine above 0.3; what
+lies above has the last colour."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+Pixels = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 SHARE = 0.15
 """How far the levels move towards those of a new picture."""
@@ -29,7 +33,7 @@ class Levels:
         self.low, self.high = 0.0, 0.0
         self._known = False
 
-    def follow(self, pixels: npt.NDArray[np.generic]) -> None:
+    def follow(self, pixels: Pixels) -> None:
         """Move towards the levels of `pixels` (a sample of the picture is enough)."""
         if not pixels.size:
             return
@@ -43,7 +47,7 @@ class Levels:
         self.low += SHARE * (low - self.low)
         self.high += SHARE * (high - self.high)
 
-    def apply(self, pixels: npt.NDArray[np.generic]) -> npt.NDArray[np.uint8]:
+    def apply(self, pixels: Pixels) -> npt.NDArray[np.uint8]:
         """Give `pixels` as shown: uint8 of the same shape."""
         black = pixels.dtype.type(self.low)
         above = np.maximum(pixels, black)

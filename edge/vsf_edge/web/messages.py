@@ -90,9 +90,9 @@ def parse_request(text: str) -> Request:
     if not isinstance(said, dict) or not said.keys() <= {"ready", "selected"}:
         raise wrong
     ready, selected = said.get("ready"), said.get("selected")
-    if not (ready is None or isinstance(ready, bool)) or not (
-        selected is None or (type(selected) is int and 0 <= selected < 2**53)
-    ):
+    if not (ready is None or isinstance(ready, bool)):
+        raise wrong
+    if not (selected is None or (type(selected) is int and 0 <= selected < 2**53)):
         raise wrong
     return Request(ready, selected)
 

@@ -15,13 +15,13 @@ class ViewMetrics:
     def __init__(self, view: View, registry: CollectorRegistry) -> None:
         self._registry = registry
         painted = Histogram(
-            "vsf_live_view_paint_seconds",
+            "vsf_edge_view_paint_seconds",
             "Time to paint and encode one message of the live view.",
             buckets=_BUCKETS,
             registry=registry,
         )
         view.painted = painted.observe
-        self._clients = Gauge("vsf_live_view_clients", "Pages and streams that look on.", registry=registry)
+        self._clients = Gauge("vsf_edge_view_clients", "Pages and streams that look on.", registry=registry)
         self._clients.set_function(lambda: view.settings.clients - view.places)
 
     def text(self) -> bytes:

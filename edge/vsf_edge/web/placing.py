@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.frames import Detection
+from vsf_edge.web.levels import Pixels
 
 OUTLINE = (0.60, 0.42)
 """Half axes of a head's outline in lengths of the head, along it and across."""
+
+
+FADE = 0.08
+"""Share of a patch's side over which it fades at its border."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class Reduction:
         """Give where a column or row of the frame lies in the picture; pixel centres are whole numbers in both."""
         return (position + 0.5) / self.factor - 0.5
 
-    def apply(self, plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    def apply(self, plane: Pixels) -> Pixels:
         """Make the plane [H, W] smaller: [height, width], means."""
         if self.factor == 1:
             return plane
@@ -50,6 +56,8 @@ def put_back(
     canvas: npt.NDArray[np.uint8], patch: npt.NDArray[np.uint8], detection: Detection, reduction: Reduction, side: float
 ) -> None:
     """Put a cell's `patch` [h, w, 3] back to where its cell lies; where patches overlap, the brighter one is seen.
+
+    The outermost pixels fade, so that no square is seen around a cell.
 
     Parameters
     ----------
@@ -75,8 +83,19 @@ def put_back(
             [across, along, middle[1] - top - across * centre_x - along * centre_y],
         ]
     )
+    patch = cv2.multiply(patch, _fading(patch.shape[0], patch.shape[1]), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
     if scale < 0.5:  # bilinear reading would skip pixels of the patch
         smaller = max(1, round(1 / scale))
         patch = np.asarray(cv2.blur(patch, (smaller, smaller)), np.uint8)
     there = canvas[top:bottom, left:right]
     np.maximum(there, cv2.warpAffine(patch, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR), out=there)
+
+
+@cache
+def _fading(height: int, width: int) -> npt.NDArray[np.float32]:
+    """Give 1 in the middle and less towards the border over `FADE` of the side: [height, width, 3]."""
+    rows, columns = (
+        np.clip(np.minimum(np.arange(size) + 0.5, size - 0.5 - np.arange(size)) / (FADE * size), 0, 1)
+        for size in (height, width)
+    )
+    return np.repeat(np.outer(rows, columns)[:, :, np.newaxis], 3, axis=2).astype(np.float32)

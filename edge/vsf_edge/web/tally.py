@@ -36,7 +36,8 @@ class Tally:
     quantities
         Of the bundle.
     ratio
-        Ends of the scale of every quantity of unit "1". The scale of another grows with its largest value.
+        Ends of the scale of a quantity of unit "1"; where most cells lie above, it goes up to 1. The scale of another
+        quantity grows with its largest value.
     """
 
     def __init__(self, quantities: Sequence[Quantity], ratio: tuple[float, float] = RATIO) -> None:
@@ -61,15 +62,16 @@ class Tally:
 
     def scale(self, name: str) -> Scale:
         """Give the scale that a quantity is shown on."""
-        if self._units.get(name) == "1":
-            return Scale(*self._ratio)
-        largest = self._largest.get(name, 0.0)
-        return Scale(0.0, round_up(largest) if largest else 1.0)
+        return self.distribution(name).scale
 
     def distribution(self, name: str) -> Distribution:
         """Give the distribution of a quantity; what lies outside the scale counts in the part at its end."""
         with self._lock:
-            scale, values = self.scale(name), np.fromiter(self._values[name].values(), np.float64)
-        counts, _ = np.histogram(np.clip(values, scale.low, scale.high), BINS, (scale.low, scale.high))
+            values, largest = np.fromiter(self._values[name].values(), np.float64), self._largest[name]
         median = float(np.median(values)) if len(values) else math.nan
+        if self._units[name] != "1":
+            scale = Scale(0.0, round_up(largest) if largest else 1.0)
+        else:
+            scale = Scale(self._ratio[0], 1.0) if median > self._ratio[1] else Scale(*self._ratio)
+        counts, _ = np.histogram(np.clip(values, scale.low, scale.high), BINS, (scale.low, scale.high))
         return Distribution(scale, tuple(int(count) for count in counts), len(values), median)

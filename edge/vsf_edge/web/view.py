@@ -82,7 +82,7 @@ class View:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._state: dict[str, Any] = {}
 
-    # -------------------------------------------------------------------------------------------- from the sink's thread
+    # ------------------------------------------------------------------------------------------ from the sink's thread
 
     def take(self, result: FrameResult) -> None:
         """Take a result."""
@@ -101,7 +101,7 @@ class View:
         """Let everybody go."""
         self._in_loop(self._end)
 
-    # ------------------------------------------------------------------------------------------------ in the event loop
+    # ----------------------------------------------------------------------------------------------- in the event loop
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve until cancelled; `ready` is called when results are taken."""
@@ -195,7 +195,7 @@ class View:
         if not self._notices or self._notices[-1]["text"] != text:
             self._note(Notice(level="error", kind="view-failed", text=text, time=time.time()))
 
-    # ------------------------------------------------------------------------------------------- in the painter's thread
+    # ----------------------------------------------------------------------------------------- in the painter's thread
 
     def _make_page(self, result: FrameResult, selected: frozenset[int]) -> bytes:
         start = time.perf_counter()

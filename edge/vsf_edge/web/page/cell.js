@@ -62,12 +62,12 @@ export class CellView {
     const suffix = unit === "1" || !unit ? "" : ` ${unit}`;
     const bad = Boolean(cell.abstained);
     this.write("#cell-value", known && !bad ? `${name} ${value.toFixed(3)}${suffix}` : `${name} ?`);
-    const interval = low === null || high === null ? "no interval is known" : `between ${low.toFixed(3)} and ${high.toFixed(3)}${suffix}`;
+    const interval = low === null || high === null ? "no interval is known" : `between ${low.toFixed(3)} and ${high.toFixed(3)}${suffix}`.replaceAll("-", "\u2212");
     this.write("#cell-between", known && !bad ? interval : "no number in this frame");
     this.show("#cell-reason", bad);
     this.write("#cell-reason", bad ? `Abstained, because ${cell.abstained}.` : "");
     const over = known ? `${bad ? `from its good frames: ${value.toFixed(3)}, ` : ""}over ${frames} good frame${frames === 1 ? "" : "s"}` : "no good frame yet";
-    this.write("#cell-more", `${over} · head ${Math.round(cell.full)} px long · found with ${Math.round(100 * cell.score)} %`);
+    this.write("#cell-more", `${over} · head ${Math.round(cell.full)} px long`);
     const spoken = bad ? `Cell ${cell.track}: no number, because ${cell.abstained}` : `Cell ${cell.track}: ${known ? `${name} ${value.toFixed(2)}, ${interval}` : "not yet known"}`;
     const key = `${cell.track}${bad}${known}`;
     if (this.said !== key) this.write("#say", spoken);

@@ -3,7 +3,9 @@ import {abstainedColour, colourOf, place} from "./colours.js";
 import {pictureOf} from "./wire.js";
 
 const SVG = "http://www.w3.org/2000/svg";
-const BAR = 100;
+const BAR = 80;
+
+const signed = (number) => number.toFixed(2).replace("-", "\u2212");
 
 export class CellList {
   constructor(list, count, choose) {
@@ -40,7 +42,7 @@ export class CellList {
     });
     this.tracks = tracks;
     const good = frame.cells.filter((cell) => !cell.abstained).length;
-    const text = `${frame.cells.length} found, ${good} with a number`;
+    const text = `${good} of ${frame.cells.length} with a number`;
     if (this.count.textContent !== text) this.count.textContent = text;
     if (this.rows.has(selected)) this.set(this.list, "aria-activedescendant", `cell-${selected}`);
     else this.list.removeAttribute("aria-activedescendant");
@@ -63,13 +65,14 @@ export class CellList {
     bar.setAttribute("aria-hidden", "true");
     const line = bar.appendChild(document.createElementNS(SVG, "line"));
     const dot = bar.appendChild(document.createElementNS(SVG, "circle"));
-    dot.setAttribute("r", "4.5");
+    dot.setAttribute("r", "4");
     dot.setAttribute("cy", "6");
     line.setAttribute("y1", "6");
     line.setAttribute("y2", "6");
     const why = Object.assign(document.createElement("span"), {className: "why"});
-    element.append(picture, number, value, bar, why);
-    const row = {element, pen: picture.getContext("2d"), value, bar, line, dot, why, shown: ""};
+    const between = Object.assign(document.createElement("span"), {className: "between"});
+    element.append(picture, number, value, between, bar, why);
+    const row = {element, pen: picture.getContext("2d"), value, between, bar, line, dot, why, shown: ""};
     this.rows.set(track, row);
     return row;
   }
@@ -83,11 +86,16 @@ export class CellList {
     row.element.classList.toggle("abstained", Boolean(cell.abstained));
     row.value.textContent = cell.abstained ? "?" : known ? value.toFixed(2) : "…";
     row.why.textContent = cell.abstained;
-    row.bar.toggleAttribute("hidden", Boolean(cell.abstained) || !known);
-    const spoken = cell.abstained ? `no number, because ${cell.abstained}` : known ? value.toFixed(2) : "not yet known";
+    const clear = known && !cell.abstained;
+    const interval = clear && low !== null && high !== null;
+    row.between.textContent = interval ? `${signed(low)} to ${signed(high)}` : "";
+    row.between.hidden = !clear;
+    row.bar.toggleAttribute("hidden", !clear);
+    const number = interval ? `${value.toFixed(2)}, between ${low.toFixed(2)} and ${high.toFixed(2)}` : known ? value.toFixed(2) : "not yet known";
+    const spoken = cell.abstained ? `no number, because ${cell.abstained}` : number;
     row.element.setAttribute("aria-label", `Cell ${cell.track}: ${spoken}`);
     if (!known) return;
-    const at = (number) => 5 + (BAR - 10) * place(number, scale);
+    const at = (number) => 4 + (BAR - 8) * place(number, scale);
     row.line.setAttribute("x1", at(low ?? value));
     row.line.setAttribute("x2", at(high ?? value));
     row.dot.setAttribute("cx", at(value));

@@ -32,10 +32,9 @@ function hello(session) {
   by("quantity").replaceChildren(...names.map((name) => new Option(name, name, false, name === state.quantity)));
   by("quantity").hidden = names.length < 2;
   cellView.setStains(session.stains);
-  const [first, second] = session.stains;
-  const both = [[`${first} green, ${second} red`, "red"], [`${first} green, ${second} magenta`, "magenta"]];
-  const single = session.stains.slice(0, 3).map((name, index) => [`${name} alone`, String(index)]);
-  const options = (second ? both : []).concat(single);
+  const both = [["green, red", "red"], ["green, magenta", "magenta"]];
+  const single = session.stains.slice(0, 3).map((name, index) => [`only ${name}`, String(index)]);
+  const options = (session.stains.length > 1 ? both : []).concat(single);
   const chosen = localStorage.getItem("vsf-colours");
   by("colours").replaceChildren(...options.map(([label, value]) => new Option(label, value, false, value === chosen)));
   colours();
@@ -113,13 +112,22 @@ function draw() {
 function levels(frame, session) {
   const counts = ([low, high]) => `${Math.round(low)}–${Math.round(high)}`;
   write(document.querySelector("#brightfield .levels"), `${frame.size.join(" × ")} px · ${counts(frame.levels.brightfield)} counts`);
-  const each = frame.levels.stains.map((pair, index) => `${session.stains[index]} ${counts(pair)}`);
-  write(document.querySelector("#stains .levels"), `${each.join(" · ")} counts`);
+  const legend = document.querySelector("#stains .levels");
+  const shown = frame.levels.stains.slice(0, 3);
+  if (legend.children.length !== shown.length) legend.replaceChildren(...shown.map((_, index) => key(session.stains[index], index)));
+  shown.forEach((pair, index) => write(legend.children[index].querySelector(".range"), ` ${counts(pair)}`));
+  legend.title = `${shown.map((pair, index) => `${session.stains[index]} ${counts(pair)}`).join(", ")} counts, dark to bright`;
   const good = frame.cells.filter((cell) => !cell.abstained).length;
   const label = `${frame.cells.length} cells, ${good} with a number`;
   document.querySelectorAll(".marks").forEach((marks, index) => {
     marks.setAttribute("aria-label", `${index ? "Virtual stain" : "Brightfield"}: ${label}`);
   });
+}
+
+function key(name, index) {
+  const element = Object.assign(document.createElement("span"), {className: `key key-${index}`, textContent: name});
+  element.append(Object.assign(document.createElement("span"), {className: "range"}));
+  return element;
 }
 
 function write(element, content) {
@@ -172,6 +180,7 @@ function colours() {
 function alone(which) {
   state.alone = which;
   document.body.dataset.alone = which;
+  for (const name of ["brightfield", "stains"]) by(name).querySelector(".alone").setAttribute("aria-pressed", String(which === name));
 }
 
 const actions = {
@@ -209,7 +218,7 @@ by("quantity").onchange = () => { state.quantity = by("quantity").value; draw();
 document.addEventListener("choose", ({detail}) => choose(detail));
 document.addEventListener("keydown", pressed);
 for (const which of ["brightfield", "stains"]) {
-  by(which).addEventListener("dblclick", () => alone(state.alone === which ? "both" : which));
+  by(which).querySelector(".alone").onclick = () => alone(state.alone === which ? "both" : which);
 }
 if (location.hash) history.replaceState(null, "", location.pathname);
 setInterval(status, 500);

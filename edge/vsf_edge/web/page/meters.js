@@ -43,7 +43,7 @@ export class Meters {
     this.set("Shown", `${fps.toFixed(1)} /s`);
     this.set("Latency", `${ms(this.smooth.latency)} ms`);
     this.set("Stages, ms", named(frame.stages_ms, (_, name) => ms(this.smooth[`stage ${name}`])) || "–");
-    this.set("Waiting", named(frame.queues, String) || "none");
+    this.set("Queues", named(frame.queues, String) || "none");
     const dropped = Object.fromEntries(Object.entries(frame.dropped).filter(([, count]) => count));
     this.set("Lost", named(dropped, String) || "none", now - this.lostAt < ALARM && this.times.length > 20);
   }

@@ -1,6 +1,7 @@
-// What the user should know: the newest notices; information goes by itself, warnings stay until they are closed.
+// What the user should know: the newest notice of each kind. Information and warnings go by themselves; errors stay until
+// they are closed.
 const AT_MOST = 3;
-const STAYS = 7000;
+const STAYS = {info: 6000, warning: 15000};
 const OLD = 60;
 
 export class Notices {
@@ -18,11 +19,13 @@ export class Notices {
     notices.filter(({level, time}) => level !== "info" && now - time < OLD).forEach((notice) => this.add(notice));
   }
 
-  add({level, text, time}) {
+  add({level, kind, text, time}) {
+    this.section.querySelector(`[data-kind="${CSS.escape(kind)}"]`)?.remove();
     const row = document.createElement("div");
+    row.dataset.kind = kind;
     row.className = "notice";
     row.dataset.level = level;
-    const at = new Date(1000 * time).toLocaleTimeString([], {hour: "2-digit", minute: "2-digit", second: "2-digit"});
+    const at = new Date(1000 * time).toTimeString().slice(0, 8);
     const close = Object.assign(document.createElement("button"), {type: "button", className: "small", textContent: "×"});
     close.setAttribute("aria-label", "Close this notice");
     close.onclick = () => row.remove();
@@ -33,14 +36,14 @@ export class Notices {
     );
     this.section.prepend(row);
     while (this.section.children.length > AT_MOST) this.section.lastChild.remove();
-    if (level === "info") setTimeout(() => row.remove(), STAYS);
+    if (STAYS[level]) setTimeout(() => row.remove(), STAYS[level]);
   }
 
   info(text) {
-    this.add({level: "info", text, time: Date.now() / 1000});
+    this.add({level: "info", kind: "answer", text, time: Date.now() / 1000});
   }
 
   error(text) {
-    this.add({level: "error", text, time: Date.now() / 1000});
+    this.add({level: "error", kind: "answer", text, time: Date.now() / 1000});
   }
 }
