@@ -88,7 +88,7 @@ def read_pages(path: Path) -> list[Pixels]:
     EdgeError
         When it cannot be read, is cut off, has colour, or does not hold camera counts.
     """
-    pages = [_grey(page, path) for page in _decode(path)]
+    pages = [_grey(page, path) for page in _decode(_content(path), path)]
     if any(page.dtype == np.float32 for page in pages):
         raise EdgeError(f"{path} holds float32 pixels and a camera gives uint8 or uint16: save raw counts")
     return [cast(Pixels, page) for page in pages]

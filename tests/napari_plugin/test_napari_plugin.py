@@ -189,7 +189,11 @@ def test_the_widget_stains_the_preview_layer_in_a_real_window(
     (tmp_path / "window.py").write_text(WINDOW)
     command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1200x24 +extension GLX", sys.executable]
     command += [str(tmp_path / "window.py"), str(model), str(folder), str(tmp_path / "napari.png")]
-    environment = {**os.environ, "VSF_EDGE_CACHE": str(tmp_path / "cache"), "NAPARI_CONFIG": str(tmp_path / "napari.yaml")}
+    environment = {
+        **os.environ,
+        "VSF_EDGE_CACHE": str(tmp_path / "cache"),
+        "NAPARI_CONFIG": str(tmp_path / "napari.yaml"),
+    }
     done = subprocess.run(command, capture_output=True, text=True, timeout=170, env=environment, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     told = json.loads(done.stdout.splitlines()[-1])

@@ -232,14 +232,11 @@ def test_a_recording_is_replayed_as_it_was(session: Make, tmp_path: Path, inside
     folder = record(tmp_path / "out", session(mode="field"), results)
     source = plugins().find("source", "zarr").create(str(folder / inside))
     source.open()
-    frames = []
+    frames = [source.read(1.0) for _ in results]
     with pytest.raises(SourceEndError):
-        while True:
-            frame = source.read(1.0)
-            assert frame is not None
-            frames.append(frame)
+        source.read(1.0)
     source.close()
-    assert len(frames) == 4
     for frame, result in zip(frames, results, strict=True):
+        assert frame is not None
         np.testing.assert_array_equal(frame.pixels, result.frame.pixels)
         assert frame.pixel_size_um == 0.13

@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_vsf.staining import PREVIEW, Follower, Model, plane_of
 from vsf_edge.errors import EdgeError
+from vsf_edge.service.staining import Kind
 
 
 class StainWidget(QWidget):
@@ -68,7 +69,7 @@ class StainWidget(QWidget):
             layer = self._chosen()
             model = self._open()
             plane = plane_of(layer, self._viewer.dims.current_step)
-            self._show((layer, model.stain(plane, layer.name, self.kind.currentText())))
+            self._show((layer, model.stain(plane, layer.name, self._kind())))
         except EdgeError as error:
             self.status.setText(str(error))
 
@@ -84,7 +85,7 @@ class StainWidget(QWidget):
         if not on:
             return
         try:
-            layer, model, kind = self._chosen(), self._open(), self.kind.currentText()
+            layer, model, kind = self._chosen(), self._open(), self._kind()
         except EdgeError as error:
             self.status.setText(str(error))
             self.live.setChecked(False)
@@ -120,6 +121,9 @@ class StainWidget(QWidget):
         if name not in self._viewer.layers:
             raise EdgeError("open a brightfield image first")
         return self._viewer.layers[name]
+
+    def _kind(self) -> Kind:
+        return "cell" if self.kind.currentText() == "cell" else "field"
 
     def _list(self, _: object = None) -> None:
         before = self.layer.currentText()
