@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.live.chromium import CHROMIUM, Chromium, Tab
+from tests.chromium import CHROMIUM, Chromium, Tab
 from tests.live.scripted import REASON, Producer, ScriptedControls, manifest, result, session, viewing
 from vsf_edge.frames import Notice
 from vsf_edge.sinks.browser import BrowserView

@@ -18,7 +18,8 @@ import vsf_edge.web
 from tests.live.scripted import Producer, ScriptedControls, result, session, viewing
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.frames import Notice
-from vsf_edge.sinks.browser import BrowserView, parse_address
+from vsf_edge.settings import describe_settings
+from vsf_edge.sinks.browser import BrowserSettings, BrowserView, parse_address
 
 TOKEN = "a-token-of-the-laboratory"
 PAGE = Path(vsf_edge.web.__file__).parent / "page"
@@ -282,3 +283,10 @@ def test_before_the_first_frame_there_is_no_picture() -> None:
         answer = httpx.get(view.url + "snapshot")
         assert answer.status_code == 503
         assert answer.json()["error"].startswith("there is no frame yet")
+
+
+def test_the_settings_are_documented_as_they_are() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "live-view.md").read_text(encoding="utf-8")
+    for item in describe_settings(BrowserSettings):
+        default = f"`{item.default}`" if item.default else ""
+        assert f"| `{item.name}` | {default} | {item.allowed} | {item.text} |" in text

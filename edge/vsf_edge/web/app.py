@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
+    HTMLResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -97,7 +98,8 @@ class _Paths:
         given = (await _form(request)).get("token", "")
         if not same(given.strip(), self._access.token):
             await asyncio.sleep(WRONG_TOKEN_TAKES)
-            return FileResponse(PAGE / "login-wrong.html", 401)
+            form = (PAGE / "login.html").read_text(encoding="utf-8")
+            return HTMLResponse(form.replace('role="alert" hidden', 'role="alert"'), 401)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self._access.cookie, cookie_value(self._access.token), httponly=True, samesite="strict")
         return answer
