@@ -255,6 +255,9 @@ def test_health_says_why() -> None:
         assert health()[0] == 200
         view.take(result(1, **small, problem="the runtime failed"))
         assert health() == (503, {"status": "degraded", "why": "the runtime failed"})
+        view.take(result(2, **small))
+        view.notice(Notice(level="error", kind="sink-failed", text="The disk is full.", time=time.time()))
+        assert health() == (503, {"status": "degraded", "why": "The disk is full."})
         controls.pause(True)
         assert health() == (200, {"status": "ok", "why": "paused"})
 

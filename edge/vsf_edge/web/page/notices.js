@@ -1,5 +1,7 @@
 // What the user should know: the newest notice of each kind. Information and warnings go by themselves; errors stay until
 // they are closed.
+import {sentence} from "./words.js";
+
 const AT_MOST = 3;
 const STAYS = {info: 6000, warning: 15000};
 const OLD = 60;
@@ -31,7 +33,7 @@ export class Notices {
     close.onclick = () => row.remove();
     row.append(
       Object.assign(document.createElement("time"), {textContent: at}),
-      Object.assign(document.createElement("span"), {textContent: text}),
+      Object.assign(document.createElement("span"), {textContent: sentence(text)}),
       close,
     );
     this.section.prepend(row);
