@@ -2,7 +2,8 @@
 // they are closed.
 import {sentence} from "./words.js";
 
-const AT_MOST = 3;
+const AT_MOST = 2;
+const SHOWN_ANYWAY = ["paused", "resumed"]; // by the button and the state
 const STAYS = {info: 6000, warning: 15000};
 const OLD = 60;
 
@@ -22,6 +23,7 @@ export class Notices {
   }
 
   add({level, kind, text, time}) {
+    if (SHOWN_ANYWAY.includes(kind)) return;
     this.section.querySelector(`[data-kind="${CSS.escape(kind)}"]`)?.remove();
     const row = document.createElement("div");
     row.dataset.kind = kind;
