@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -50,6 +51,18 @@ def counts_in(content: npt.NDArray[np.uint8], name: Path | str, manifest: Manife
         When it cannot be decoded, has colour, or counts beyond the model's range; `name` stands in the sentence.
     """
     pages = [_grey(page, name) for page in _decode(content, name)[: manifest.in_channels]]
+    check_counts(pages, name, manifest)
+    return pages
+
+
+def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, manifest: Manifest) -> None:
+    """Refuse brightfield planes that are not of the kind that the model takes.
+
+    Raises
+    ------
+    EdgeError
+        When they are too few, of several sizes, or hold counts beyond the model's range.
+    """
     if len(pages) < manifest.in_channels:
         raise EdgeError(f"{name} has {len(pages)} planes and the model takes {manifest.in_channels}")
     if len({page.shape for page in pages}) > 1:
@@ -65,7 +78,6 @@ def counts_in(content: npt.NDArray[np.uint8], name: Path | str, manifest: Manife
             f"{name} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
             f"{manifest.input_full_scale:g}: is it from the same kind of camera?"
         )
-    return pages
 
 
 def read_pages(path: Path) -> list[Pixels]:
@@ -76,7 +88,7 @@ def read_pages(path: Path) -> list[Pixels]:
     EdgeError
         When it cannot be read, is cut off, has colour, or does not hold camera counts.
     """
-    pages = [_grey(page, path) for page in _decode(path)]
+    pages = [_grey(page, path) for page in _decode(_content(path), path)]
     if any(page.dtype == np.float32 for page in pages):
         raise EdgeError(f"{path} holds float32 pixels and a camera gives uint8 or uint16: save raw counts")
     return [cast(Pixels, page) for page in pages]

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.live.chromium import CHROMIUM, Chromium, Tab
+from tests.chromium import CHROMIUM, Chromium, Tab
 from tests.live.scripted import REASON, Producer, ScriptedControls, manifest, result, session, viewing
-from vsf_edge.frames import Notice
+from vsf_edge.frames import Notice, Readout
+from vsf_edge.manifest import Quantity
 from vsf_edge.sinks.browser import BrowserView
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package: chromium)")
@@ -359,6 +360,29 @@ def test_without_javascript_pictures_come_all_the_same(tab: Tab, tmp_path: Path)
         finally:
             tab.ask("Emulation.setScriptExecutionDisabled", value=False)
             tab.open("about:blank")
+
+
+def test_several_quantities_can_be_chosen_and_fit(tab: Tab) -> None:
+    area = Quantity(name="dfi-by-area", unit="1", description="", output="area")
+    live = session(manifest=manifest(quantities=(*manifest().quantities, area)))
+    shown = result(0, still=True, **SCENE)
+    for cell in shown.cells:
+        other = Readout(value=0.51, low=0.4, high=0.6, frames=3)
+        object.__setattr__(cell, "steady", {**cell.steady, "dfi-by-area": other})
+    tab.screen(1366, 768)
+    with viewing(live=live) as view:
+        view.take(shown)
+        tab.open(view.url)
+        tab.until("document.querySelectorAll('#cells [role=option]').length > 0")
+        assert tab.value(OVERFLOWING) == []
+        tab.value(
+            "(select => { select.value = 'dfi-by-area'; select.dispatchEvent(new Event('change')); })"
+            "(document.querySelector('#quantity'))"
+        )
+        tab.until(f"document.querySelector('#cell-{GOOD} .value').textContent === '0.51'")
+        assert tab.text(f"#cell-{GOOD} .between") == "0.40 to 0.60"
+        assert "dfi-by-area" in tab.text("#spread-title")
+        tab.open("about:blank")
 
 
 def test_real_data_are_not_called_simulated(tab: Tab) -> None:

@@ -18,7 +18,8 @@ import vsf_edge.web
 from tests.live.scripted import Producer, ScriptedControls, result, session, viewing
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.frames import Notice
-from vsf_edge.sinks.browser import BrowserView, parse_address
+from vsf_edge.settings import describe_settings
+from vsf_edge.sinks.browser import BrowserSettings, BrowserView, parse_address
 
 TOKEN = "a-token-of-the-laboratory"
 PAGE = Path(vsf_edge.web.__file__).parent / "page"
@@ -254,6 +255,9 @@ def test_health_says_why() -> None:
         assert health()[0] == 200
         view.take(result(1, **small, problem="the runtime failed"))
         assert health() == (503, {"status": "degraded", "why": "the runtime failed"})
+        view.take(result(2, **small))
+        view.notice(Notice(level="error", kind="sink-failed", text="The disk is full.", time=time.time()))
+        assert health() == (503, {"status": "degraded", "why": "The disk is full."})
         controls.pause(True)
         assert health() == (200, {"status": "ok", "why": "paused"})
 
@@ -282,3 +286,10 @@ def test_before_the_first_frame_there_is_no_picture() -> None:
         answer = httpx.get(view.url + "snapshot")
         assert answer.status_code == 503
         assert answer.json()["error"].startswith("there is no frame yet")
+
+
+def test_the_settings_are_documented_as_they_are() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "live-view.md").read_text(encoding="utf-8")
+    for item in describe_settings(BrowserSettings):
+        default = f"`{item.default}`" if item.default else ""
+        assert f"| `{item.name}` | {default} | {item.allowed} | {item.text} |" in text

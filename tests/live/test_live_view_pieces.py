@@ -190,7 +190,7 @@ def test_what_is_packed_is_unpacked() -> None:
 def test_the_first_stain_is_green_and_the_second_red() -> None:
     painter = Painter(manifest(), 400)
     shown = result(0, width=320, height=256, cells=2.0)
-    _, canvas = painter.fields(shown)
+    _, canvas, _ = painter.fields(shown)
     green = painter.stain_picture(np.stack([np.full((8, 8), 255, np.float32), np.zeros((8, 8), np.float32)]))
     assert green[4, 4].tolist() == [0, 255, 0]
     found = shown.cells[0].detection

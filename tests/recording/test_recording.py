@@ -16,7 +16,7 @@ import yaozarrs
 import zarr
 
 from tests.recording.made import make_cell, make_frame, make_result
-from vsf_edge.errors import EdgeError, EdgeUsageError
+from vsf_edge.errors import EdgeError, EdgeUsageError, SourceEndError
 from vsf_edge.frames import FrameResult, LiveSession, Notice
 from vsf_edge.plugins import plugins
 from vsf_edge.recording.contents import look, rows
@@ -224,3 +224,19 @@ def test_commas_and_quotes_in_a_reason_stay_one_field(session: Make, tmp_path: P
     folder = record(tmp_path / "out", session(), [FrameResult(**{**vars(result), "cells": (make_cell(0, 1, reason),)})])
     with (folder / "cells.csv").open(newline="", encoding="utf-8") as file:
         assert [row["abstained"] for row in csv.DictReader(file)] == [reason]
+
+
+@pytest.mark.parametrize("inside", ["fields/brightfield.ome.zarr", ""])
+def test_a_recording_is_replayed_as_it_was(session: Make, tmp_path: Path, inside: str) -> None:
+    results = [make_result(number, field=True) for number in range(4)]
+    folder = record(tmp_path / "out", session(mode="field"), results)
+    source = plugins().find("source", "zarr").create(str(folder / inside))
+    source.open()
+    frames = [source.read(1.0) for _ in results]
+    with pytest.raises(SourceEndError):
+        source.read(1.0)
+    source.close()
+    for frame, result in zip(frames, results, strict=True):
+        assert frame is not None
+        np.testing.assert_array_equal(frame.pixels, result.frame.pixels)
+        assert frame.pixel_size_um == 0.13

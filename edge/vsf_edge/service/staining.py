@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError
-from vsf_edge.images import counts_in, fit
+from vsf_edge.images import check_counts, counts_in, fit
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.judging import Judgement, trust_judge
 from vsf_edge.service.calibration import pixel_size_of, pixels_of
@@ -82,8 +82,19 @@ class ImageStaining:
             When it cannot be read, or is not of the kind that the model takes.
         """
         self._limit(pixels_of(content), name)
-        size = pixel_size_of(content)
         pages = counts_in(np.frombuffer(content, np.uint8), name, self.manifest)
+        return self.stain_planes(pages, name, kind, pixel_size_of(content), field_px)
+
+    def stain_planes(
+        self,
+        pages: list[npt.NDArray[np.generic]],
+        name: str,
+        kind: Kind,
+        size: float | None = None,
+        field_px: int | None = None,
+    ) -> Stained:
+        """Stain brightfield planes [H, W] in counts, with pixels of `size` micrometres; else as `stain`."""
+        check_counts(pages, name, self.manifest)
         height, width = pages[0].shape
         self._limit(height * width, name)
         with self._one:

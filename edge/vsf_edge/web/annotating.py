@@ -25,7 +25,7 @@ _DARK: Colour = (16, 18, 22)
 
 def annotate(result: FrameResult, session: LiveSession, painter: Painter, scales: Mapping[str, Scale]) -> Image:
     """Give brightfield and stains side by side, heads outlined with their value, and lines of text below: [h, w, 3]."""
-    brightfield, stains = painter.fields(result)
+    brightfield, stains, _ = painter.fields(result)
     grey = np.asarray(cv2.cvtColor(brightfield, cv2.COLOR_GRAY2BGR), np.uint8)
     quantity = next((item.name for item in session.manifest.quantities), "")
     reduction = painter.reduction(result)

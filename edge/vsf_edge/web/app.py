@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import (
     FileResponse,
+    HTMLResponse,
     JSONResponse,
     PlainTextResponse,
     RedirectResponse,
@@ -97,7 +98,8 @@ class _Paths:
         given = (await _form(request)).get("token", "")
         if not same(given.strip(), self._access.token):
             await asyncio.sleep(WRONG_TOKEN_TAKES)
-            return FileResponse(PAGE / "login-wrong.html", 401)
+            form = (PAGE / "login.html").read_text(encoding="utf-8")
+            return HTMLResponse(form.replace('role="alert" hidden', 'role="alert"'), 401)
         answer = RedirectResponse("/", 303)
         answer.set_cookie(self._access.cookie, cookie_value(self._access.token), httponly=True, samesite="strict")
         return answer
@@ -160,7 +162,8 @@ class _Motion(StreamingResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
-            await asyncio.wait_for(send(message), self._view.settings.patience)
+            async with asyncio.timeout(self._view.settings.patience):
+                await send(message)
 
         self._view.places -= 1
         try:

@@ -62,7 +62,9 @@ class Guard:
             return
         status, text = refusal
         if scope["type"] == "websocket":
-            await JSONResponse({"error": text}, status)(scope, receive, send)
+            answer = JSONResponse({"error": text}, status)
+            del answer.headers["content-length"]  # the server adds it, and some versions do so twice
+            await answer(scope, receive, send)
         elif status == 401 and scope["path"] == "/":
             await RedirectResponse("/login", 303)(scope, receive, _with_headers(send, ""))
         else:

@@ -6,6 +6,7 @@ whatever colours the user wants of them. Everything is encoded once, whoever loo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Sequence
 
 import cv2
@@ -15,7 +16,7 @@ import numpy.typing as npt
 from vsf_edge.errors import EdgeError
 from vsf_edge.frames import FrameResult, LiveCell
 from vsf_edge.manifest import Manifest
-from vsf_edge.web.levels import Levels
+from vsf_edge.web.levels import Levels, Pixels
 from vsf_edge.web.messages import Picture
 from vsf_edge.web.placing import Reduction, put_back
 
@@ -50,7 +51,8 @@ class Painter:
         self._shown_stains = min(len(manifest.stains), len(CHANNEL_OF_STAIN))
         self._crop_side = manifest.field_px
         self.brightfield = Levels((0.2, 99.8), least=8)
-        self.stains = [Levels((25, 99.8), least=stain.full_scale / 64) for stain in manifest.stains]
+        shown = manifest.stains[: self._shown_stains]
+        self.stains = [Levels((25, 99.8), least=stain.full_scale / 64) for stain in shown]
 
     def reduction(self, result: FrameResult) -> Reduction:
         """Give how the pictures of `result` are smaller than its frame."""
@@ -59,58 +61,69 @@ class Painter:
 
     def paint(self, result: FrameResult, selected: Collection[int]) -> list[Picture]:
         """Paint all pictures of `result`, with the crops of the tracks in `selected`."""
-        brightfield, stains = self.fields(result)
+        brightfield, stains, cells = self.fields(result)
         height, width = brightfield.shape
         pictures = [
             Picture(name="brightfield", width=width, height=height, jpeg=jpeg(brightfield)),
             Picture(name="stains", width=width, height=height, jpeg=jpeg(stains)),
         ]
         if result.cells:
-            pictures.append(self._thumbnails(result.cells[:MOST_LISTED]))
+            pictures.append(self._thumbnails(cells[:MOST_LISTED]))
         for cell in result.cells:
             if cell.track in selected:
                 pictures += self._crops(cell)
         return pictures
 
-    def fields(self, result: FrameResult) -> tuple[Image, Image]:
-        """Give the brightfield [h, w] and the stains [h, w, 3] of the whole frame, as shown."""
+    def fields(self, result: FrameResult) -> tuple[Image, Image, list[Image]]:
+        """Give the brightfield [h, w] and stains [h, w, 3] of the frame as shown, and small stains of every cell."""
         reduction = self.reduction(result)
         small = reduction.apply(result.frame.pixels)
         self.brightfield.follow(small[::8, ::8])
-        self._follow(result)
+        planes = [self._reduced(cell, reduction) for cell in result.cells]
+        self._follow(result, planes)
         canvas = np.zeros((reduction.height, reduction.width, 3), np.uint8)
+        pictures = [self.stain_picture(one) for one in planes]
         if result.stains is not None:
             for stain in range(self._shown_stains):
                 plane = reduction.apply(result.stains[stain])
                 canvas[:, :, CHANNEL_OF_STAIN[stain]] = self.stains[stain].apply(plane)
         else:
-            for cell in result.cells:
-                side = self._crop_side or cell.brightfield.shape[-1]
-                put_back(canvas, self.stain_picture(cell.stains), cell.detection, reduction, side)
-        return self.brightfield.apply(small), canvas
+            for cell, picture in zip(result.cells, pictures, strict=True):
+                put_back(canvas, picture, cell.detection, reduction, self._side_of(cell))
+        return self.brightfield.apply(small), canvas, pictures
 
-    def stain_picture(self, stains: npt.NDArray[np.float32]) -> Image:
+    def stain_picture(self, stains: Sequence[Pixels] | npt.NDArray[np.float32]) -> Image:
         """Give stains [S, h, w] as one picture [h, w, 3]."""
-        picture = np.zeros((*stains.shape[1:], 3), np.uint8)
+        picture = np.zeros((*stains[0].shape, 3), np.uint8)
         for stain in range(self._shown_stains):
             picture[:, :, CHANNEL_OF_STAIN[stain]] = self.stains[stain].apply(stains[stain])
         return picture
 
-    def _follow(self, result: FrameResult) -> None:
+    def _side_of(self, cell: LiveCell) -> float:
+        """Give the side of the square that the cell was cut from, in pixels of the frame."""
+        return float(self._crop_side or cell.brightfield.shape[-1])
+
+    def _reduced(self, cell: LiveCell, reduction: Reduction) -> list[Pixels]:
+        """Give the shown stains of a cell about as fine as the picture of the frame: less to paint."""
+        fine = cell.stains.shape[-1] * reduction.factor / self._side_of(cell)
+        smaller = Reduction.by(cell.stains.shape[1:], max(1, math.ceil(0.9 * fine)))
+        return [smaller.apply(plane) for plane in cell.stains[: self._shown_stains]]
+
+    def _follow(self, result: FrameResult, planes: Sequence[Sequence[Pixels]]) -> None:
         for stain, levels in enumerate(self.stains):
             if result.stains is not None:
                 levels.follow(result.stains[stain, ::8, ::8])
-            elif result.cells:
-                levels.follow(np.concatenate([cell.stains[stain, ::4, ::4].ravel() for cell in result.cells]))
+            elif planes:
+                levels.follow(np.concatenate([cell[stain][::4, ::4].ravel() for cell in planes]))
 
-    def _thumbnails(self, cells: Sequence[LiveCell]) -> Picture:
-        columns = min(COLUMNS, len(cells))
-        rows = -(-len(cells) // columns)
+    def _thumbnails(self, pictures: Sequence[Image]) -> Picture:
+        columns = min(COLUMNS, len(pictures))
+        rows = -(-len(pictures) // columns)
         sheet = np.zeros((rows * THUMBNAIL, columns * THUMBNAIL, 3), np.uint8)
-        for index, cell in enumerate(cells):
+        for index, picture in enumerate(pictures):
             top, left = index // columns * THUMBNAIL, index % columns * THUMBNAIL
-            picture = cv2.resize(self.stain_picture(cell.stains), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
-            sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = picture
+            small = cv2.resize(picture, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
+            sheet[top : top + THUMBNAIL, left : left + THUMBNAIL] = small
         return Picture(name="thumbnails", width=sheet.shape[1], height=sheet.shape[0], jpeg=jpeg(sheet))
 
     def _crops(self, cell: LiveCell) -> list[Picture]:

@@ -36,8 +36,12 @@ class Reduction:
     @classmethod
     def to_fit(cls, shape: tuple[int, int], side: int) -> Reduction:
         """Give the one that makes a frame of `shape` at most `side` pixels wide and high."""
+        return cls.by(shape, max(1, math.ceil(max(shape) / side)))
+
+    @classmethod
+    def by(cls, shape: tuple[int, ...], factor: int) -> Reduction:
+        """Give the one by `factor` of a plane of `shape` (height, width)."""
         height, width = shape
-        factor = max(1, math.ceil(max(height, width) / side))
         return cls(factor, max(1, width // factor), max(1, height // factor))
 
     def place(self, position: float) -> float:
@@ -64,7 +68,7 @@ def put_back(
     canvas
         uint8 [H, W, 3], the picture; written into.
     patch
-        Head horizontal, tip to the right.
+        Head horizontal, tip to the right; not much finer than the picture, since it is read bilinearly.
     side
         Of the square in the frame that the patch was cut from, in pixels of the frame.
     """
@@ -84,9 +88,6 @@ def put_back(
         ]
     )
     patch = cv2.multiply(patch, _fading(patch.shape[0], patch.shape[1]), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
-    if scale < 0.5:  # bilinear reading would skip pixels of the patch
-        smaller = max(1, round(1 / scale))
-        patch = np.asarray(cv2.blur(patch, (smaller, smaller)), np.uint8)
     there = canvas[top:bottom, left:right]
     np.maximum(there, cv2.warpAffine(patch, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR), out=there)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import secrets
 import time
 from collections import deque
 from collections.abc import Callable
@@ -23,6 +25,9 @@ from vsf_edge.web.tally import Tally
 KEPT_NOTICES = 50
 SILENCE = 5.0
 """Seconds without a result after which the view says that nothing comes."""
+
+ERROR_LASTS = 60.0
+"""Seconds that an error (a recording that failed) makes the session unwell."""
 
 RATE_OVER = 2.0
 """Seconds over which the rate of results is measured."""
@@ -75,6 +80,7 @@ class View:
         self.watchers: set[Watcher] = set()
         self.ended = asyncio.Event()
         self.places = settings.clients
+        self._identity = secrets.token_hex(8)
         self.painted: Callable[[float], None] = lambda seconds: None
         self._painter = Painter(session.manifest, settings.side)
         self._tally = Tally(session.manifest.quantities, settings.ratio)
@@ -84,6 +90,7 @@ class View:
         self.motion = Broadcast(self._make_motion, self._executor, 1 / settings.fps, self._failed)
         self._notices: deque[dict[str, Any]] = deque(maxlen=KEPT_NOTICES)
         self._stalled = ""
+        self._error = (-math.inf, "")
         self._recent: deque[tuple[float, int]] = deque()
         self._newest: FrameResult | None = None
         self._taken = self._started = time.monotonic()
@@ -139,6 +146,7 @@ class View:
         """Give what a page is told first."""
         return {
             "type": "hello",
+            "session": self._identity,
             **describe_session(self.session, self.settings.fps),
             "state": self.state(),
             "notices": list(self._notices),
@@ -168,6 +176,9 @@ class View:
             return "degraded", f"no frame for {silence:.0f} s: look at the source {self.session.source}"
         if self._newest is not None and self._newest.problem:
             return "degraded", self._newest.problem
+        when, text = self._error
+        if time.monotonic() - when < ERROR_LASTS:
+            return "degraded", text
         return "ok", ""
 
     @property
@@ -188,10 +199,12 @@ class View:
         self.motion.offer(result)
 
     def _note(self, notice: Notice) -> None:
-        if notice.kind == "source-stalled":
-            self._stalled = notice.text
-        elif notice.kind == "source-back":
+        if notice.kind == "source-back":
             self._stalled = ""
+        elif notice.kind.startswith("source-") and notice.level != "info":
+            self._stalled = notice.text
+        elif notice.level == "error":
+            self._error = (time.monotonic(), notice.text)
         entry = notice_entry(notice)
         self._notices.append(entry)
         self._tell({"type": "notice", **entry})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Awaitable
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -107,14 +108,17 @@ class Page:
             self._ready.clear()
             await self._within(self._ready.wait(), endless=self._resting)
 
-    async def _within(self, work: Any, *, endless: bool = False) -> None:
+    async def _within(self, work: Awaitable[object], *, endless: bool = False) -> None:
+        # not wait_for: that of Python 3.11 loses a cancellation which comes as the work ends
         try:
-            await asyncio.wait_for(work, None if endless else self._patience)
+            async with asyncio.timeout(None if endless else self._patience):
+                await work
         except TimeoutError:
             raise CutError(TOO_SLOW, f"nothing was heard of the page for {self._patience:g} s") from None
 
     async def _close(self, code: int, reason: str) -> None:
         try:
-            await asyncio.wait_for(self._socket.close(code, reason[:120]), CLOSE_WITHIN)
+            async with asyncio.timeout(CLOSE_WITHIN):
+                await self._socket.close(code, reason[:120])
         except (TimeoutError, OSError, RuntimeError, WebSocketDisconnect):
             return  # it is gone, or reads nothing: its connection goes with TCP's own time limit

@@ -8,6 +8,7 @@ import {CellList} from "./list.js";
 import {Meters} from "./meters.js";
 import {Notices} from "./notices.js";
 import {letGo, readFrame} from "./wire.js";
+import {sentence} from "./words.js";
 
 const SILENCE = 3000;
 const by = (id) => document.getElementById(id);
@@ -25,6 +26,7 @@ const notices = new Notices(by("notices"));
 const connection = new Connection({hello, text, frame: take, up, down});
 
 function hello(session) {
+  if (state.session && state.session.session !== session.session) choose(null); // its tracks are other cells
   state.session = session;
   setColours(session.colours);
   const names = session.quantities.map(({name}) => name);
@@ -47,7 +49,6 @@ function hello(session) {
   controls(session.state);
 }
 
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (text.endsWith(".") ? "" : ".");
 
 function text(said) {
   if (said.type === "state") controls(said);
@@ -113,7 +114,7 @@ function levels(frame, session) {
   const counts = ([low, high]) => `${Math.round(low)}–${Math.round(high)}`;
   write(document.querySelector("#brightfield .levels"), `${frame.size.join(" × ")} px · ${counts(frame.levels.brightfield)} counts`);
   const legend = document.querySelector("#stains .levels");
-  const shown = frame.levels.stains.slice(0, 3);
+  const shown = frame.levels.stains;
   if (legend.children.length !== shown.length) legend.replaceChildren(...shown.map((_, index) => key(session.stains[index], index)));
   shown.forEach((pair, index) => write(legend.children[index].querySelector(".range"), ` ${counts(pair)}`));
   legend.title = `${shown.map((pair, index) => `${session.stains[index]} ${counts(pair)}`).join(", ")} counts, dark to bright`;
@@ -158,7 +159,7 @@ function controls({paused, recording}) {
 async function request(path, fields) {
   try {
     const said = await ask(path, fields);
-    notices.info(said.text);
+    if (path !== "/pause") notices.info(said.text);
     controls(said);
   } catch (error) {
     notices.error(`${path.slice(1)} did not work: ${error.message}`);

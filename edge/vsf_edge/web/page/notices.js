@@ -1,6 +1,9 @@
 // What the user should know: the newest notice of each kind. Information and warnings go by themselves; errors stay until
 // they are closed.
-const AT_MOST = 3;
+import {sentence} from "./words.js";
+
+const AT_MOST = 2;
+const SHOWN_ANYWAY = ["paused", "resumed"]; // by the button and the state
 const STAYS = {info: 6000, warning: 15000};
 const OLD = 60;
 
@@ -20,6 +23,7 @@ export class Notices {
   }
 
   add({level, kind, text, time}) {
+    if (SHOWN_ANYWAY.includes(kind)) return;
     this.section.querySelector(`[data-kind="${CSS.escape(kind)}"]`)?.remove();
     const row = document.createElement("div");
     row.dataset.kind = kind;
@@ -31,7 +35,7 @@ export class Notices {
     close.onclick = () => row.remove();
     row.append(
       Object.assign(document.createElement("time"), {textContent: at}),
-      Object.assign(document.createElement("span"), {textContent: text}),
+      Object.assign(document.createElement("span"), {textContent: sentence(text)}),
       close,
     );
     this.section.prepend(row);
