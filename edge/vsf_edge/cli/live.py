@@ -132,7 +132,7 @@ def _stop_on_signals(loop: LiveLoop) -> None:
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        loop.stop()
+        loop.ask_to_stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

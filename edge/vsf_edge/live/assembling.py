@@ -14,7 +14,8 @@ from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.interfaces import Detector, Runtime, Session, Sink
 from vsf_edge.live.metrics import registry
 from vsf_edge.live.parallel import ParallelSession
-from vsf_edge.live.session import LiveLoop, Parts
+from vsf_edge.live.parts import Parts
+from vsf_edge.live.session import LiveLoop
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.plugins import plugins
 
