@@ -111,11 +111,13 @@ def assembled(
 
 
 def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
-    """Let several patches be stained at once where `engine` runs on a processor with several cores."""
+    """Give what is best for a live view: several patches at once on a processor, ready slots on a card."""
     cores = os.cpu_count() or 1
-    if engine.plan.device != "cpu" or cores < 2:
-        return session
     runtime: Runtime = plugins().find("runtime", engine.runtime).create()
+    if engine.plan.device != "cpu":
+        return runtime.open(bundle, replace(engine.plan, live=True), engine.folder)
+    if cores < 2:
+        return session
     return ParallelSession(
         session, runtime.open(bundle, replace(engine.plan, streams=cores), engine.folder), workers=cores
     )
