@@ -123,6 +123,16 @@ def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
     )
 
 
+def way(engine: Engine) -> str:
+    """Say how `engine` is used in a live view."""
+    cores = os.cpu_count() or 1
+    if engine.plan.device == "cpu":
+        return f"{cores} patches at once, a core each" if cores > 1 else "one patch after the other"
+    if engine.runtime == "tensorrt":
+        return "batches in pinned memory, with captured CUDA graphs where the card can"
+    return "batches"
+
+
 def demo_model() -> Path:
     """Give the model to show where none is named: the one of ``make demo``, else the one that is shipped.
 
