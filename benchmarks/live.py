@@ -34,8 +34,10 @@ from vsf_edge.choice import choose
 from vsf_edge.detectors.heads import Heads
 from vsf_edge.frames import Frame, FrameResult, LiveSession, Mode, Notice
 from vsf_edge.live.assembling import spread
+from vsf_edge.live.parallel import ParallelSession
+from vsf_edge.live.parts import Parts
 from vsf_edge.live.preparing import HEAD_SHARE
-from vsf_edge.live.session import LiveLoop, Parts
+from vsf_edge.live.session import LiveLoop
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.plugins import plugins
 from vsf_edge.sources.simulator import Simulator
@@ -173,10 +175,27 @@ def case(bundle: Bundle, session: Any, frames: list[Frame], mode: Mode, seconds:
     }
 
 
+def ten_patches(session: Any) -> dict[str, float]:
+    """Give the median time of ten patches, spread over all cores together, and each on a core of its own."""
+    if not isinstance(session, ParallelSession):
+        return {}
+    patches = np.random.default_rng(0).integers(0, 256, (10, 1, _live_bundles.SIDE, _live_bundles.SIDE), np.uint8)
+    found = {}
+    for way, act in (("spread", session.run), ("a core each", lambda given: list(session.run_each(given)))):
+        times = []
+        for _ in range(8):
+            start = time.perf_counter()
+            act(patches)
+            times.append(1000 * (time.perf_counter() - start))
+        found[way] = round(float(np.median(times[1:])), 1)
+    return found
+
+
 def measure(generators: list[str], runtimes: list[str], sides: list[int], seconds: float) -> dict[str, Any]:
     """Give the record."""
     load = os.getloadavg()[0]
     results: dict[str, Any] = {}
+    ten: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="vsf-live-bench-") as folder:
         for generator in generators:
             path = Path(folder) / f"{generator}.vsf"
@@ -185,6 +204,7 @@ def measure(generators: list[str], runtimes: list[str], sides: list[int], second
                 for runtime in runtimes:
                     engine = choose(bundle, plugins(), runtime, root=Path(folder) / "cache").engine
                     session = spread(bundle, engine, engine.session)
+                    ten[f"{generator}, {runtime}"] = ten_patches(session)
                     for side, mode, heads in CASES:
                         if side not in sides:
                             continue
@@ -201,6 +221,7 @@ def measure(generators: list[str], runtimes: list[str], sides: list[int], second
         "patch_px": _live_bundles.SIDE,
         "targets": TARGETS,
         **circumstances(("numpy", "opencv-python-headless", "onnxruntime", "openvino", "vsf-edge"), load),
+        "ten_patches_ms": ten,
         "results": results,
     }
 
@@ -243,12 +264,33 @@ def plot(record: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def table(record: dict[str, Any]) -> str:
+    """Give the table of docs/live.md."""
+    rows = ["| network, runtime | frame | mode | heads | fps | p50 | p95 | p99 | network | outside | cpu |"]
+    rows.append("|---|---|---|---|---|---|---|---|---|---|---|")
+    for name, result in record["results"].items():
+        generator, runtime, side, mode, _ = name.split(", ")
+        if result["fps"] is None:
+            rows.append(f"| {generator}, {runtime} | {side} | {mode} | | {result['reason']} | | | | | | |")
+            continue
+        latency = result["paced_latency"]
+        numbers = [latency["p50_ms"], latency["p95_ms"], latency["p99_ms"], result["paced_stages_p50_ms"]["stain"]]
+        numbers += [result["outside_ms"], result["cpu_ms_per_frame"]]
+        rows.append(
+            f"| {generator}, {runtime} | {side} | {mode} | {result['cells']:g} | {result['fps']:.1f} | "
+            + " | ".join(f"{ms:.1f}" for ms in numbers)
+            + " |"
+        )
+    return "\n".join(rows)
+
+
 def main() -> None:
     """Print a table, or write the record and the picture."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the record here")
     parser.add_argument("--plot", type=Path, metavar="PATH", help="draw the record of --json here")
     parser.add_argument("--from-json", type=Path, metavar="PATH", help="measure nothing, draw this record")
+    parser.add_argument("--markdown", action="store_true", help="print the table of docs/live.md")
     parser.add_argument("--seconds", type=float, default=5.0, help="of each run; two per case (default 5)")
     parser.add_argument("--generators", nargs="+", default=["fast", "pix2pix"])
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "openvino"])
@@ -260,6 +302,8 @@ def main() -> None:
         record = measure(given.generators, given.runtimes, given.sides, given.seconds)
     if given.json:
         write_text(given.json, json.dumps(record, indent=2) + "\n")
+    if given.markdown:
+        print(table(record))
     if given.plot:
         plot(record, given.plot)
 

@@ -60,11 +60,14 @@ class Plan:
         Of the bundle.
     streams
         How many threads call `Session.run` at the same time; each call gets its share of the processor's cores.
+    live
+        Whether batches of few sizes come again and again, so that memory may be pinned and graphs captured for them.
     """
 
     device: str = "cpu"
     precision: str = "fp32"
     streams: int = 1
+    live: bool = False
 
 
 class Session(Protocol):

@@ -31,6 +31,7 @@ from vsf_edge.interfaces import Plan
 from vsf_edge.parity import measure
 from vsf_edge.runtimes import tensorrt as runtime_module
 from vsf_edge.runtimes import tensorrt_building
+from vsf_edge.runtimes import tensorrt_slots as slots_module
 from vsf_edge.runtimes.tensorrt import TensorRt
 from vsf_edge.runtimes.tensorrt_building import profile_shapes
 
@@ -44,13 +45,63 @@ class Kind(IntEnum):
 
 
 class Cuda:
-    """CUDA's runtime binding, with this computer's memory as the card's."""
+    """CUDA's runtime binding, with this computer's memory as the card's; a graph replays what was queued."""
 
     cudaMemcpyKind = Kind  # noqa: N815
+    cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)  # noqa: N815
+    cudaHostAllocDefault = 0  # noqa: N815
 
     def __init__(self) -> None:
         self.held: dict[int, Any] = {}
+        self.pinned: dict[int, Any] = {}
         self.status = 0
+        self.capturing: list[Callable[[], Any]] | None = None
+        self.can_capture = True
+        self.launched = 0
+        self.graphs = 0
+
+    def queue(self, act: Callable[[], Any]) -> None:
+        if self.capturing is None:
+            act()
+        else:
+            self.capturing.append(act)
+
+    def cudaHostAlloc(self, size: int, flags: int) -> tuple[int, int]:
+        memory = ctypes.create_string_buffer(size)
+        self.pinned[ctypes.addressof(memory)] = memory
+        return 0, ctypes.addressof(memory)
+
+    def cudaFreeHost(self, address: int) -> tuple[int]:
+        del self.pinned[address]
+        return (0,)
+
+    def cudaStreamDestroy(self, stream: int) -> tuple[int]:
+        return (0,)
+
+    def cudaStreamBeginCapture(self, stream: int, mode: int) -> tuple[int]:
+        self.capturing = []
+        return (0,)
+
+    def cudaStreamEndCapture(self, stream: int) -> tuple[int, Any]:
+        graph, self.capturing = self.capturing, None
+        return (0, graph) if self.can_capture else (901, None)
+
+    def cudaGraphInstantiate(self, graph: Any, flags: int) -> tuple[int, Any]:
+        self.graphs += 1
+        return 0, graph
+
+    def cudaGraphLaunch(self, graph: Any, stream: int) -> tuple[int]:
+        self.launched += 1
+        for act in graph:
+            act()
+        return (0,)
+
+    def cudaGraphExecDestroy(self, graph: Any) -> tuple[int]:
+        self.graphs -= 1
+        return (0,)
+
+    def cudaGraphDestroy(self, graph: Any) -> tuple[int]:
+        return (0,)
 
     def cudaStreamCreate(self) -> tuple[int, int]:
         return 0, 7
@@ -69,7 +120,7 @@ class Cuda:
     def cudaMemcpyAsync(self, to: int, origin: int, size: int, kind: Kind, stream: int) -> tuple[int]:
         card = to if kind == Kind.cudaMemcpyHostToDevice else origin
         assert size <= ctypes.sizeof(self.held[card]), "a copy beyond the memory that was asked for"
-        ctypes.memmove(to, origin, size)
+        self.queue(lambda: ctypes.memmove(to, origin, size))
         return (0,)
 
     def cudaStreamSynchronize(self, stream: int) -> tuple[int]:
@@ -98,10 +149,13 @@ class Context:
         return np.frombuffer(self.cuda.held[self.addresses[name]], np.float32)[: np.prod(shape)].reshape(shape)
 
     def execute_async_v3(self, stream: int) -> bool:
+        self.cuda.queue(self._compute)
+        return True
+
+    def _compute(self) -> None:
         brightfield = self._view("brightfield", self.shape)
         self._view("stains", self.get_tensor_shape("stains"))[:] = brightfield * np.array([[[2]], [[1]]], np.float32)
         self._view("dfi", self.shape[:1])[:] = 1 / 3
-        return True
 
 
 def double(cuda: Cuda, log: list[tuple[Any, ...]], **changes: Any) -> Any:
@@ -197,6 +251,30 @@ def test_the_engine_gives_the_reference_and_its_memory_back(bundle: Bundle, cuda
 
 
 @pytest.mark.usefixtures("with_card")
+@pytest.mark.parametrize("can_capture", [True, False])
+def test_a_live_view_gets_slots_with_pinned_memory_and_captured_graphs(
+    bundle: Bundle, cuda: Cuda, can_capture: bool
+) -> None:
+    cuda.can_capture = can_capture
+    session = TensorRt().open(bundle, Plan(device="cuda", live=True))
+    kept = []
+    for count in (1, 8, 3, 4, 3, 2, 1):
+        brightfield = np.random.default_rng(count).uniform(0, 255, (count, 1, SIDE, SIDE)).astype(np.float32)
+        outputs = session.run(brightfield)
+        kept.append((brightfield, outputs["stains"]))
+        assert outputs["dfi"].tolist() == pytest.approx([1 / 3] * count)
+    for brightfield, stains in kept:  # what was given is the caller's: no later run writes into it
+        np.testing.assert_array_equal(stains[:, 0], 2 * brightfield[:, 0])
+    assert len(cuda.pinned) == len(cuda.held) == 4 * 3  # for 1, 2, 4 and 8 patches: input and two outputs each
+    assert (cuda.launched, cuda.graphs) == ((7, 4) if can_capture else (0, 0))
+    with pytest.raises(EdgeError, match="not built for the shape"):
+        session.run(np.zeros((9, 1, SIDE, SIDE), np.float32))
+    session.close()
+    assert cuda.pinned == cuda.held == {}
+    assert cuda.graphs == 0
+
+
+@pytest.mark.usefixtures("with_card")
 def test_the_network_is_strongly_typed_without_tf32_and_has_its_profile(
     bundle: Bundle, log: list[tuple[Any, ...]], tmp_path: Path
 ) -> None:
@@ -268,7 +346,7 @@ def test_every_name_is_one_of_the_real_binding_of_tensorrt_11(tmp_path: Path) ->
         libraries.append(str(library))
     answer = subprocess.run([sys.executable, "-c", NAMES, *libraries], capture_output=True, text=True, check=True)
     real: dict[str, list[str]] = json.loads(answer.stdout)
-    source = inspect.getsource(runtime_module) + inspect.getsource(tensorrt_building)
+    source = "".join(map(inspect.getsource, (runtime_module, tensorrt_building, slots_module)))
     used = {
         "Runtime": r"_runtime\.(\w+)",
         "ICudaEngine": r"_engine\.(\w+)",
@@ -290,10 +368,14 @@ def test_every_name_is_one_of_the_real_binding_of_tensorrt_11(tmp_path: Path) ->
 def test_every_name_is_one_of_cudas_real_binding() -> None:
     if importlib.util.find_spec("cuda") is None or importlib.util.find_spec("cuda.bindings") is None:
         pytest.skip("the binding is absent: pip install --no-deps cuda-bindings")
-    names = "import cuda.bindings.runtime as cudart, json; print(json.dumps(dir(cudart) + dir(cudart.cudaMemcpyKind)))"
+    names = (
+        "import cuda.bindings.runtime as c, json\n"
+        "print(json.dumps(dir(c) + dir(c.cudaMemcpyKind) + dir(c.cudaStreamCaptureMode)))"
+    )
     answer = subprocess.run([sys.executable, "-c", names], capture_output=True, text=True, check=False)
     if answer.returncode:
         pytest.skip(f"cuda.bindings cannot be imported here: {answer.stderr.splitlines()[-1]}")
-    used = set(re.findall(r"\bcuda[A-Z]\w+", inspect.getsource(runtime_module)))
-    assert len(used) >= 8
+    source = inspect.getsource(runtime_module) + inspect.getsource(slots_module)
+    used = set(re.findall(r"\bcuda[A-Z]\w+", source))
+    assert len(used) >= 16
     assert used <= set(json.loads(answer.stdout))

@@ -75,7 +75,7 @@ def command(
     gets no number. A camera that stalls or disappears is opened again until it is back.
     """
     from vsf_edge.errors import EdgeUsageError
-    from vsf_edge.live.assembling import Wishes, assembled, demo_model
+    from vsf_edge.live.assembling import Wishes, assembled, demo_model, way
     from vsf_edge.live.log import close_log, open_log
     from vsf_edge.live.settings import LoopSettings
     from vsf_edge.live.statistics import lines
@@ -103,7 +103,7 @@ def command(
         loop = assembled(bundle, engine, settings, wishes, _say)
         _stop_on_signals(loop)
         loop.notices.listen(lambda notice: _say(f"{notice.level}: {notice.text}"))
-        _say(f"{chosen} with {engine.label} on {source}; Ctrl-C ends it")
+        _say(f"{chosen} with {engine.label} ({way(engine)}) on {source}; Ctrl-C ends it")
         loop.run()
         summary = {
             "engine": engine.label,
@@ -132,7 +132,7 @@ def _stop_on_signals(loop: LiveLoop) -> None:
 
     def stop(number: int, _: object) -> None:
         signal.signal(number, signal.SIG_DFL)
-        loop.stop()
+        loop.ask_to_stop()
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

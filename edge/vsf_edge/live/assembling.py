@@ -14,7 +14,8 @@ from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.interfaces import Detector, Runtime, Session, Sink
 from vsf_edge.live.metrics import registry
 from vsf_edge.live.parallel import ParallelSession
-from vsf_edge.live.session import LiveLoop, Parts
+from vsf_edge.live.parts import Parts
+from vsf_edge.live.session import LiveLoop
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.plugins import plugins
 
@@ -110,14 +111,26 @@ def assembled(
 
 
 def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
-    """Let several patches be stained at once where `engine` runs on a processor with several cores."""
+    """Give what is best for a live view: several patches at once on a processor, ready slots on a card."""
     cores = os.cpu_count() or 1
-    if engine.plan.device != "cpu" or cores < 2:
-        return session
     runtime: Runtime = plugins().find("runtime", engine.runtime).create()
+    if engine.plan.device != "cpu":
+        return runtime.open(bundle, replace(engine.plan, live=True), engine.folder)
+    if cores < 2:
+        return session
     return ParallelSession(
         session, runtime.open(bundle, replace(engine.plan, streams=cores), engine.folder), workers=cores
     )
+
+
+def way(engine: Engine) -> str:
+    """Say how `engine` is used in a live view."""
+    cores = os.cpu_count() or 1
+    if engine.plan.device == "cpu":
+        return f"{cores} patches at once, a core each" if cores > 1 else "one patch after the other"
+    if engine.runtime == "tensorrt":
+        return "batches in pinned memory, with captured CUDA graphs where the card can"
+    return "batches"
 
 
 def demo_model() -> Path:

@@ -31,6 +31,10 @@ class ParallelSession:
         """Stain `brightfield` [N, C, H, W] in counts, on all cores together."""
         return self._alone.run(brightfield)
 
+    def close(self) -> None:
+        """Begin nothing more; what runs goes on in the background."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
     def run_each(self, brightfield: Counts) -> Iterator[Mapping[str, Array]]:
         """Stain every patch of `brightfield` on a core of its own; gives them in order, as they come.
 

@@ -14,25 +14,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from vsf_edge.bundle import Bundle
 from vsf_edge.frames import Frame, FrameResult, LiveSession
-from vsf_edge.interfaces import Detector, Session, Sink, Source
 from vsf_edge.live.acquiring import Acquisition
 from vsf_edge.live.controls import SessionControls
 from vsf_edge.live.delivery import Delivery
 from vsf_edge.live.log import log, log_notice
 from vsf_edge.live.measuring import Measuring
 from vsf_edge.live.notices import Notices
+from vsf_edge.live.parts import Parts, trust_table
 from vsf_edge.live.preparing import Preparing
 from vsf_edge.live.queues import BoundedQueue, ClosedError
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.live.staining import Staining
 from vsf_edge.live.statistics import Statistics
 from vsf_edge.live.work import Work
-from vsf_edge.trust import TrustTable
 
 STOPPING_S = 1.8
 """From being told to stop to the end, at most; what hangs then is left."""
@@ -43,41 +40,8 @@ FOR_SINKS_S = 0.8
 STATISTICS_EVERY_S = 10.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class Parts:
-    """What a session is made of.
-
-    Attributes
-    ----------
-    bundle, session
-        The model, and what runs it.
-    reopen
-        Loads it anew after a failure.
-    engine
-        Its label.
-    source, source_name
-        Where frames come from.
-    make_detector
-        Builds the detector for heads of a length in pixels.
-    sinks
-        By name.
-    make_recording
-        Builds the sink that records into a folder, for the displays' button.
-    """
-
-    bundle: Bundle
-    session: Session
-    reopen: Callable[[], Session]
-    engine: str
-    source: Source
-    source_name: str
-    make_detector: Callable[[float], Detector]
-    sinks: Mapping[str, Sink]
-    make_recording: Callable[[Any], Sink]
-
-
 class LiveLoop:
-    """One session: build it, then `run`; `stop` may be called from a signal handler or any thread.
+    """One session: build it, then `run`; `stop` may be called from any thread, `ask_to_stop` from a signal handler too.
 
     Attributes
     ----------
@@ -92,7 +56,7 @@ class LiveLoop:
     def __init__(self, parts: Parts, settings: LoopSettings, described: Mapping[str, object] | None = None) -> None:
         self.statistics = Statistics()
         self.notices = Notices()
-        self.hung = False
+        self.hung = self._asked = False
         self.notices.listen(lambda notice: self.statistics.note(notice.kind))
         self.notices.listen(log_notice)
         self._parts, self._settings = parts, settings
@@ -110,7 +74,7 @@ class LiveLoop:
         self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
         self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
         self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices, self._stop_now)
-        self._measuring = Measuring(manifest, _table(parts.bundle), self.notices, self.statistics, self._queues)
+        self._measuring = Measuring(manifest, trust_table(parts.bundle), self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
             parts.source, self._frames, settings, self.notices, self.statistics, self._stop, self._fail,
             lambda: self.controls.paused,
@@ -158,6 +122,10 @@ class LiveLoop:
         if self._error is not None:
             raise self._error
 
+    def ask_to_stop(self) -> None:
+        """End soon; takes no lock, which a signal handler must not."""
+        self._asked = True
+
     def stop(self) -> None:
         """End soon: within two seconds everything is closed."""
         if not self._stop.is_set():
@@ -188,7 +156,7 @@ class LiveLoop:
         logged, seconds = started, self._settings.seconds
         while not self._ended.wait(0.05):
             now = time.monotonic()
-            if seconds is not None and now - started >= seconds:
+            if self._asked or (seconds is not None and now - started >= seconds):
                 return
             if now - logged >= STATISTICS_EVERY_S:
                 logged = now
@@ -301,8 +269,3 @@ class LiveLoop:
 
     def _say(self, level: Any, kind: str, text: str) -> None:
         self.notices.tell(level, kind, text)
-
-
-def _table(bundle: Bundle) -> TrustTable | None:
-    text = bundle.document("trust")
-    return None if text is None else TrustTable(text, f"{bundle.path}: {bundle.manifest.documents['trust']}")

@@ -58,13 +58,14 @@ class Staining:
         if self._failed and not self._opened_again():
             work.problem = "the runtime failed, and is opened again soon"
             return
+        asked = work.tiling is not None or (work.patches is not None and len(work.patches) > 0)
         try:
             if work.patches is not None and len(work.patches):
                 with work.timed("stain"):
                     self._take(work, list(self._run(work.patches)))
             if work.tiling is not None and work.tiles is not None:
                 self._stain_field(work)
-            if self._failed:
+            if self._failed and asked:
                 self._failed = False
                 self._notices.tell("info", "runtime-back", "the runtime works again", always=True)
             self._backoff.reset()
@@ -147,6 +148,8 @@ class Staining:
         if time.monotonic() < self._retry_at:
             return False
         try:
+            if isinstance(self._session, ParallelSession):
+                self._session.close()
             self._session = self._reopen()
             self._batch = self._most
         except Exception as error:  # a runtime

@@ -21,7 +21,8 @@ from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
 from vsf_edge.interfaces import Array, Availability, Counts, Plan
 from vsf_edge.machine import installed
-from vsf_edge.runtimes.tensorrt_building import build_plan, make_logger
+from vsf_edge.runtimes.tensorrt_building import build_plan, make_logger, profile_shapes
+from vsf_edge.runtimes.tensorrt_slots import Slots
 
 PLAN = "model.plan"
 INSTALL = "pip install 'vsf-edge[tensorrt]'"
@@ -63,9 +64,9 @@ class TensorRt:
     def open(self, bundle: Bundle, plan: Plan = Plan(), engine: Path | None = None) -> TensorRtSession:  # noqa: B008
         """Load the plan of `engine`; without one, build it in memory first."""
         if engine is None or not (engine / PLAN).is_file():
-            return TensorRtSession(bundle, *_load(), self._build(bundle, plan))
+            return TensorRtSession(bundle, *_load(), self._build(bundle, plan), plan.live)
         _check(plan)
-        return TensorRtSession(bundle, *_load(), (engine / PLAN).read_bytes())
+        return TensorRtSession(bundle, *_load(), (engine / PLAN).read_bytes(), plan.live)
 
     def _build(self, bundle: Bundle, plan: Plan) -> bytes:
         _check(plan)
@@ -76,7 +77,7 @@ class TensorRt:
 class TensorRtSession:
     """An engine on the card, with memory that grows to the largest batch seen."""
 
-    def __init__(self, bundle: Bundle, trt: Any, cudart: Any, content: bytes) -> None:
+    def __init__(self, bundle: Bundle, trt: Any, cudart: Any, content: bytes, live: bool = False) -> None:
         self._trt, self._cudart = trt, cudart
         self._manifest, self._path = bundle.manifest, bundle.path
         self._memory: dict[str, tuple[int, int]] = {}  # address and bytes on the card, by tensor
@@ -93,10 +94,14 @@ class TensorRtSession:
         check_names(self._manifest, inputs, [name for name in names if name not in inputs], self._path)
         self._outputs = [name for name in names if name not in inputs]  # every one needs an address, wanted or not
         (self._stream,) = self._cuda("cudaStreamCreate")
+        self._slots = self._make_slots() if live else None
 
     def run(self, brightfield: Counts) -> Mapping[str, Array]:
         """Stain `brightfield` [N, C, H, W] in counts."""
         frames = encode(brightfield, self._manifest.input_dtype)
+        if self._slots is not None:
+            found = self._slots.run(frames)
+            return from_graph({name: found[name] for name in output_names(self._manifest)}, self._manifest)
         name = self._manifest.input_name
         if not self._context.set_input_shape(name, frames.shape):
             raise EdgeError(
@@ -122,6 +127,19 @@ class TensorRtSession:
         for address, _ in self._memory.values():
             self._cuda("cudaFree", address)
         self._memory.clear()
+        if self._slots is not None:
+            self._slots.close()
+
+    def _make_slots(self) -> Slots:
+        return Slots(
+            call=self._cuda,
+            cudart=self._cudart,
+            make_context=self._engine.create_execution_context,
+            dtype_of=lambda name: self._trt.nptype(self._engine.get_tensor_dtype(name)),
+            tensor=self._manifest.input_name,
+            outputs=self._outputs,
+            largest_batch=profile_shapes(self._manifest)[2][0],
+        )
 
     def _on_card(self, name: str, size: int) -> int:
         """Give the address of a tensor on the card, with room for `size` bytes, and tell the context."""

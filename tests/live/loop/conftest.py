@@ -14,7 +14,8 @@ import pytest
 from vsf_edge.bundle import Bundle, open_bundle
 from vsf_edge.detectors.heads import Heads
 from vsf_edge.interfaces import Sink, Source
-from vsf_edge.live.session import LiveLoop, Parts
+from vsf_edge.live.parts import Parts
+from vsf_edge.live.session import LiveLoop
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.runtimes.onnxruntime import OnnxRuntime
 from vsf_export.bundle import write_bundle

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -92,6 +93,24 @@ def test_after_being_killed_the_log_is_whole_and_a_new_session_starts(start: Any
     out, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
     assert json.loads(out)["results"] == 3
+
+
+def test_a_second_session_on_the_same_port_ends_in_a_sentence_and_the_first_goes_on(start: Any, tmp_path: Path) -> None:
+    pytest.importorskip("starlette", reason="the view in a browser needs vsf-edge[live]")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    first = start(*CAMERA, "--runtime", "onnxruntime", "--port", port, "--log", "l.jsonl")
+    wait_for(first, tmp_path / "l.jsonl", "first-result")
+    second = start(*CAMERA, "--runtime", "onnxruntime", "--port", port, "--frames", "3")
+    _, err = second.communicate(timeout=60)
+    assert second.returncode in (1, 2)
+    assert port in err
+    assert "Traceback" not in err
+    assert first.poll() is None
+    first.terminate()
+    _, err = first.communicate(timeout=10)
+    assert first.returncode == 0, err
 
 
 def wait_for(process: subprocess.Popen[str], log: Path, event: str) -> None:
