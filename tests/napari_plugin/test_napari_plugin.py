@@ -70,6 +70,24 @@ def test_a_recording_opens_in_its_colours_and_micrometres(session: Any, tmp_path
     assert cells.features["abstained"][1] == "out of focus"
 
 
+def test_a_stained_ome_tiff_opens_as_its_channels(model: Path, tmp_path: Path) -> None:
+    from napari_vsf.reader import get_reader
+
+    from vsf_edge.bundle import open_bundle
+    from vsf_edge.images import write_ome
+
+    brightfield = np.full((1, 8, 8), 3, np.float32)
+    with open_bundle(model) as bundle:
+        write_ome(
+            tmp_path / "cell.ome.tif", brightfield, np.stack([brightfield[0] * 2, brightfield[0]]), bundle.manifest
+        )
+    reader = get_reader(str(tmp_path / "cell.ome.tif"))
+    assert reader is not None
+    layers = reader(str(tmp_path / "cell.ome.tif"))
+    assert [settings["name"] for _, settings, _ in layers] == ["brightfield", "dsDNA", "ssDNA"]
+    assert [float(np.asarray(data)[0, 0]) for data, _, _ in layers] == [3, 6, 3]
+
+
 def test_only_what_vsf_edge_wrote_is_claimed(tmp_path: Path) -> None:
     from napari_vsf.reader import get_reader
 

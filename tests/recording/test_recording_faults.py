@@ -227,6 +227,19 @@ def test_a_torn_last_line_is_left_out(session: Make, tmp_path: Path) -> None:
     assert (contents.frames, contents.cells) == (2, 5)
 
 
+def test_a_table_that_somebody_removed_is_told(session: Make, tmp_path: Path) -> None:
+    sink = Recording(str(tmp_path / "out"))
+    sink.start(session())
+    for number in range(3):
+        sink.take(make_result(number))
+    assert sink.folder is not None
+    (sink.folder / "frames.csv").unlink()
+    sink.stop()
+    contents = look(sink.folder)
+    assert not contents.whole
+    assert contents.unreadable >= 3
+
+
 def test_a_stopped_recording_leaves_no_thread(session: Make, tmp_path: Path) -> None:
     sink = Recording(str(tmp_path / "out"))
     sink.start(session())

@@ -42,7 +42,7 @@ class Contents:
     missing
         Results between the first and the last that are not in the recording, for whatever reason.
     unreadable
-        Rows whose image is not there.
+        Rows whose image is not there, and frames whose row is not there although they were recorded.
     """
 
     folder: Path
@@ -120,7 +120,7 @@ def look(folder: Path) -> Contents:
         images=images,
         not_recorded={str(reason): int(count) for reason, count in session.get("frames_not_recorded", {}).items()},
         missing=numbers[-1] - numbers[0] + 1 - len(numbers) if numbers else 0,
-        unreadable=len(frames) - len(there) + len(cells) - len(counted),
+        unreadable=len(frames) - len(there) + len(cells) - len(counted) + _gone(session, "frames", len(frames)),
     )
 
 
@@ -149,6 +149,12 @@ def _images(folder: Path) -> dict[str, tuple[int, ...]]:
         if files:
             found[f"{name}/*.ome.tif"] = (max(int(file.partition(".")[0]) for file in files) + 1,)
     return found
+
+
+def _gone(session: Mapping[str, Any], what: str, there: int) -> int:
+    """Give how many the session says that it recorded, and are not there any more."""
+    recorded = session.get(what)
+    return max(0, recorded - there) if isinstance(recorded, int) else 0
 
 
 def _there(row: Mapping[str, str], images: Mapping[str, tuple[int, ...]]) -> bool:
