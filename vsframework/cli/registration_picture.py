@@ -60,8 +60,11 @@ def draw_registration(path: Path, moving: ImageArray, fixed: ImageArray, found: 
     _show(axes[2], _overlay(before, seen), "before: moving magenta, fixed green; grey where they agree")
     _show(axes[3], _overlay(after, seen), f"after{note}: moving magenta, fixed green")
     _show(axes[4], _checkerboard(after, seen), f"checkerboard after{note}", grey=True)
-    axes[5].axis("off")
-    axes[5].text(0, 1, _facts(found), va="top", family="monospace", fontsize=11, transform=axes[5].transAxes)
+    if found.pairs is not None and len(found.pairs):
+        _draw_matches(axes[5], ours, theirs, found.pairs)
+    else:
+        _show(axes[5], _zoomed(ours, theirs, matrix), f"after{note}, where moving shows most: moving magenta")
+    axes[5].text(0, -0.02, _facts(found), va="top", family="monospace", fontsize=9, transform=axes[5].transAxes)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=80, format="png")
 
@@ -120,6 +123,36 @@ def _checkerboard(moving: Floats, fixed: Floats) -> Floats:
     rows, columns = np.indices(moving.shape)
     side = max(8, max(moving.shape) // 8)
     return np.where((rows // side + columns // side) % 2 == 0, moving, fixed)
+
+
+def _zoomed(moving: Floats, fixed: Floats, matrix: npt.NDArray[np.float64]) -> Floats:
+    """Overlay a small part around the strongest outline of moving: a few pixels cannot be judged on a whole field."""
+    import cv2
+
+    smooth = cv2.GaussianBlur(moving, (0, 0), 2)
+    strength = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+    y, x = np.unravel_index(int(cv2.GaussianBlur(strength, (0, 0), 15).argmax()), strength.shape)
+    place = matrix @ np.array([float(x), float(y), 1.0])
+    side, zoom = 160.0, 3.0
+    low = place[:2] / place[2] - side / 2
+    inverse = np.array([[1 / zoom, 0.0, low[0]], [0.0, 1 / zoom, low[1]], [0.0, 0.0, 1.0]])
+    shape = (round(side * zoom), round(side * zoom))
+    return _overlay(_sample(moving, np.linalg.inv(matrix) @ inverse, shape), _sample(fixed, inverse, shape))
+
+
+def _draw_matches(axes: Any, moving: Floats, fixed: Floats, pairs: npt.NDArray[np.float64]) -> None:
+    """Draw both images side by side at one height, and a line from each inlier to its match."""
+    height = max(moving.shape[0], fixed.shape[0])
+    zoom_moving, zoom_fixed = height / moving.shape[0], height / fixed.shape[0]
+    width_moving = round(moving.shape[1] * zoom_moving)
+    width = width_moving + round(fixed.shape[1] * zoom_fixed)
+    board = np.zeros((height, width), np.float32)
+    board[:, :width_moving] = _sample(moving, np.diag([1 / zoom_moving] * 2 + [1.0]), (height, width_moving))
+    board[:, width_moving:] = _sample(fixed, np.diag([1 / zoom_fixed] * 2 + [1.0]), (height, width - width_moving))
+    _show(axes, board, f"{len(pairs)} inliers: moving (left), fixed (right)", grey=True)
+    for first, second in pairs[:: max(1, len(pairs) // 150)]:
+        across = [first[0] * zoom_moving, second[0] * zoom_fixed + width_moving]
+        axes.plot(across, [first[1] * zoom_moving, second[1] * zoom_fixed], linewidth=0.6, color="#ffb000")
 
 
 def _show(axes: Any, image: Floats, title: str, grey: bool = False) -> None:
