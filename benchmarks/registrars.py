@@ -199,9 +199,14 @@ def tables(record: dict[str, Any]) -> dict[str, list[str]]:
     for row in record["recovery"]:
         count = f"{row['accepted']} of {row['displacements']}"
         recovery.append(f"| `{row['registrar']}` | {count} | {_px(row['median_px'])} | {_px(row['worst_px'])} |")
-    offset = ["| registrar | cell 0 | cell 1 | cell 2 | cell 3 |", "|---|---|---|---|---|"]
-    for row in record["offset"]:
-        offset.append(f"| `{row['registrar']}` | " + " | ".join(_offset(cell) for cell in row["cells"]) + " |")
+    offset = [
+        "| registrar | cell 0 | cell 1 | cell 2 | cell 3 |",
+        "|---|---|---|---|---|",
+        *(
+            f"| `{row['registrar']}` | " + " | ".join(_offset(cell) for cell in row["cells"]) + " |"
+            for row in record["offset"]
+        ),
+    ]
     return {"real": real, "simulated": simulated, "recovery": recovery, "offset": offset}
 
 

@@ -44,7 +44,7 @@ def field(index: int) -> SimulatedField:
 
 
 def error(found: npt.NDArray[Any], stain: DisplacedStain, scene: SimulatedField) -> float:
-    """Mean distance at the heads, in pixels: what is between them, nobody measures; docs/registration.md has the corners."""
+    """Mean distance at the heads, in pixels; docs/registration.md has the empty corners too."""
     heads = np.array([[cell.x, cell.y] for cell in scene.cells])
     return float(np.linalg.norm(transform(found, transform(np.linalg.inv(stain.matrix), heads)) - heads, axis=1).mean())
 

@@ -75,7 +75,8 @@ def _grey(pixels: ImageArray) -> Floats:
     low, high = np.percentile(values, [0.5, 99.8])
     if not high > low:
         low, high = float(values.min()), float(values.max())
-    return np.clip((values - low) / (high - low) if high > low else 0 * values, 0, 1)
+    stretched = (values - low) / (high - low) if high > low else 0 * values
+    return np.clip(stretched, 0, 1).astype(np.float32)
 
 
 def _outline(matrix: npt.NDArray[np.float64], shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
