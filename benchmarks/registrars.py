@@ -28,7 +28,7 @@ from vsframework.errors import VsfError
 from vsframework.interfaces import Registrar
 from vsframework.plugins import registry
 from vsframework.simulation import SimulationOptions
-from vsframework.simulation.geometry import displacement_matrix
+from vsframework.simulation.geometry import displacement_matrix, invert
 from vsframework.simulation.pairs import displace_stain
 from vsframework.simulation.study import simulate_study_field
 
@@ -65,7 +65,7 @@ def real_pairs() -> Iterator[Pair]:
     brightfield = _read(field / "brightfield_composite.png", cv2.IMREAD_GRAYSCALE)
     green, red = (np.asarray(tifffile.imread(field / f"{name}0.tif", key=0))[..., 0] for name in ("Green", "Red"))
     crop = _read(field / "cells/img000_brightfield.jpg", cv2.IMREAD_GRAYSCALE)
-    place = np.linalg.inv(np.loadtxt(field / "cells/img000_field_to_crop.txt"))
+    place = invert(np.loadtxt(field / "cells/img000_field_to_crop.txt"))
     yield Pair("sperm: crop in its field", crop, brightfield, place)
     yield Pair("sperm: green on brightfield", green, brightfield, None)
     yield Pair("sperm: red on green", red, green, None)
@@ -127,7 +127,7 @@ def measure_offset(registrar: Registrar, name: str) -> dict[str, Any]:
     green = np.asarray(tifffile.imread(field / "Green0.tif", key=0))[..., 0]
     cells = []
     for cell in range(4):
-        place = np.linalg.inv(np.loadtxt(field / f"cells/img{cell:03d}_field_to_crop.txt"))
+        place = invert(np.loadtxt(field / f"cells/img{cell:03d}_field_to_crop.txt"))
         x, y = (int(value) for value in transform(place, np.array([[74.5, 74.5]]))[0])
         offsets = []
         for half in (80, 100, 120):
@@ -152,15 +152,15 @@ def measure_simulated(registrar: Registrar, name: str, pairs: int, seed: int = 8
     options = SimulationOptions(width=1280, height=720, displacement=0, seed=31)
     fields = [simulate_study_field(options, index % 6, index // 6) for index in range(min(pairs, 12))]
     rng, errors, at_corners, times, false = np.random.default_rng(seed), [], [], [], 0
-    still = {"max_turn": 0.0, "max_scale": 0.0} if name == "phase-correlation" else {}
+    turn, scale = (0.0, 0.0) if name == "phase-correlation" else (2.0, 0.02)
     for index in range(pairs):
         field, other = fields[index % len(fields)], fields[(index + 1) % len(fields)]
-        stain = displace_stain(field, rng, **still)
+        stain = displace_stain(field, rng, max_turn=turn, max_scale=scale)
         found, elapsed = _timed(registrar, stain.stain, field.brightfield)
         times.append(elapsed)
         if found.accepted:
             heads = np.array([[cell.x, cell.y] for cell in field.cells])
-            back = transform(found.matrix, transform(np.linalg.inv(stain.matrix), heads))
+            back = transform(found.matrix, transform(invert(stain.matrix), heads))
             errors.append(float(np.linalg.norm(back - heads, axis=1).mean()))
             at_corners.append(_corner_error(found.matrix, stain.matrix, stain.stain.shape))
         false += registrar.register(stain.stain, other.brightfield).accepted

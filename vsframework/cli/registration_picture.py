@@ -108,7 +108,7 @@ def _frame(outline: npt.NDArray[np.float64], shape: tuple[int, ...]) -> tuple[np
     return matrix, (max(8, round(extent[1] * zoom)), max(8, round(extent[0] * zoom)))
 
 
-def _sample(image: Floats, inverse: npt.NDArray[np.float64], shape: tuple[int, int]) -> Floats:
+def _sample(image: Floats, inverse: npt.NDArray[np.floating[Any]], shape: tuple[int, int]) -> Floats:
     """Show `image` in a window whose pixels `inverse` takes to the image; 0 outside."""
     import cv2
 
