@@ -1,7 +1,7 @@
 """Every registrar on real pairs and on simulated ones: accepted, error, milliseconds.
 
-``python benchmarks/registrars.py --json benchmarks/results/registrars.json`` writes the record; ``--table`` prints the
-tables of docs/registration.md from a record.
+``python benchmarks/registrars.py --json benchmarks/results/registrars.json`` writes the record, and with
+``--page docs/registration.md`` its tables into the page; ``--record`` takes them from a record without measuring.
 """
 
 from __future__ import annotations
@@ -259,11 +259,11 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the result here")
     parser.add_argument("--pairs", type=int, default=24, help="simulated pairs per registrar (default 24)")
     parser.add_argument("--displacements", type=int, default=5, help="of the real DAPI image (default 5)")
-    parser.add_argument("--table", type=Path, metavar="RECORD", help="print the tables of a record and stop")
+    parser.add_argument("--page", type=Path, help="put the tables between the marks <!-- NAME --> of this page")
+    parser.add_argument("--record", type=Path, help="measure nothing: take the tables of this record")
     arguments = parser.parse_args()
-    if arguments.table:
-        for name, lines in tables(json.loads(arguments.table.read_text(encoding="utf-8"))).items():
-            print(f"{name}\n" + "\n".join(lines) + "\n")
+    if arguments.record:
+        _show(json.loads(arguments.record.read_text(encoding="utf-8")), arguments.page)
         return
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
@@ -282,10 +282,18 @@ def main() -> None:
         **circumstances(("numpy", "opencv-python-headless", "torch", "kornia", "simpleitk"), load),
         **result,
     }
-    for name, lines in tables(record).items():
-        print(f"{name}\n" + "\n".join(lines) + "\n")
     if arguments.json:
         write_text(arguments.json, json.dumps(record, indent=2) + "\n")
+    _show(record, arguments.page)
+
+
+def _show(record: dict[str, Any], page: Path | None) -> None:
+    for name, lines in tables(record).items():
+        print(f"{name}\n" + "\n".join(lines) + "\n")
+        if page:
+            before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+            after = rest.partition(f"<!-- end of {name} -->")[2]
+            write_text(page, f"{before}{mark}\n" + "\n".join(lines) + f"\n\n<!-- end of {name} -->{after}")
 
 
 if __name__ == "__main__":
