@@ -24,7 +24,7 @@ import skimage.transform
 from _record import circumstances
 from vsf_plugins.registrars.acceptance import corners, transform
 from vsf_plugins.registrars.phase_correlation import PhaseCorrelation, PhaseCorrelationParams
-from vsf_plugins.registrars.sift_ransac import SiftRansac, SiftRansacParams
+from vsf_plugins.registrars.sift_ransac import Described, SiftRansac, SiftRansacParams
 from vsframework.atomic import write_text
 from vsframework.simulation import SimulationOptions
 from vsframework.simulation.fields import SimulatedField
@@ -70,6 +70,12 @@ def corner_error(found: Floats, true: Floats, shape: tuple[int, ...]) -> float:
     return float(np.linalg.norm(transform(found, outline) - transform(true, outline), axis=1).mean())
 
 
+def recipe(ours: SiftRansac, patch: npt.NDArray[Any], field: Described) -> None:
+    """Do what scikit-image is asked to do, without the checks and the refinement that come after it."""
+    source, target = ours._match(ours._describe(patch, index=False), field)
+    ours._estimate(source, target)
+
+
 def measure(fields: list[SimulatedField], repeats: int) -> dict[str, float]:
     """Time both on all pairs of `fields`, in turns so that a busy machine slows both."""
     ours, theirs = SiftRansac(SiftRansacParams()), ScikitImage()
@@ -88,6 +94,7 @@ def measure(fields: list[SimulatedField], repeats: int) -> dict[str, float]:
                 result, elapsed, processor = timed(ours.register, crop, prepared)
                 times["patch"].append(elapsed)
                 times["patch_processor"].append(processor)
+                times["recipe"].append(timed(recipe, ours, crop, prepared)[1])
             matrix, elapsed, _ = timed(theirs.register, crop, their_field)
             times["skimage_patch"].append(elapsed)
             if result.accepted:
@@ -104,6 +111,8 @@ def measure(fields: list[SimulatedField], repeats: int) -> dict[str, float]:
             moved = transform(result.matrix @ np.asarray(field.to_dsdna), centres)
             errors["alignment"].append(float(np.linalg.norm(moved - centres, axis=1).mean()))
     median = {name: float(np.median(values)) for name, values in times.items()}
+    whole = len(fields) * median["prepare"] + pairs * median["patch"]
+    their_whole = len(fields) * median["skimage_prepare"] + pairs * median["skimage_patch"]
     return {
         "pairs": pairs,
         "prepare_ms": median["prepare"],
@@ -120,6 +129,9 @@ def measure(fields: list[SimulatedField], repeats: int) -> dict[str, float]:
         "skimage_corner_error_px": float(np.median(errors["skimage"])),
         "ratio_prepare": median["skimage_prepare"] / median["prepare"],
         "ratio_patch": median["skimage_patch"] / median["patch"],
+        "ratio_all": their_whole / whole,
+        "recipe_ms": median["recipe"],
+        "ratio_recipe": median["skimage_patch"] / median["recipe"],
         "alignment_ms": median["alignment"],
         "alignment_refused": len(fields) - len(errors["alignment"]),
         "alignment_error_px": float(np.median(errors["alignment"])) if errors["alignment"] else float("nan"),

@@ -48,6 +48,9 @@ class Registration:
         Root mean square distance of the inliers in fixed pixels; NaN where the method has none.
     similarity
         Normalised correlation of the two images after warping, -1 to 1; NaN where it was not computed.
+    pairs
+        The inliers for the eye, float64 [N, 2, 2]: (x, y) in moving and in fixed pixels; None for methods without
+        features.
     accepted, reason
         The decision, and the sentence that explains it (also when accepted).
     """
@@ -58,6 +61,7 @@ class Registration:
     inliers: int = 0
     residual_px: float = float("nan")
     similarity: float = float("nan")
+    pairs: npt.NDArray[np.float64] | None = None
     accepted: bool
     reason: str
 

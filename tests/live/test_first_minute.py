@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.chromium import CHROMIUM, Chromium
+from tests.chromium import CHROMIUM, Chromium
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 PAGE = (DOCS / "microscope.md").read_text(encoding="utf-8")

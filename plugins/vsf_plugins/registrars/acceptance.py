@@ -112,7 +112,8 @@ def check_geometry(matrix: Matrix, shape: tuple[int, int], fixed_shape: tuple[in
         return "the matrix mirrors the image (negative determinant)"
     if not np.all(turns > 0):
         return "the outline of the moving image is folded (not convex)"
-    for point in (*outline, outline.mean(axis=0)):
+    affine = bool(np.all(matrix[2, :2] == 0))  # then the same everywhere
+    for point in outline[:1] if affine else (*outline, outline.mean(axis=0)):
         long, short = np.linalg.svd(_jacobian(matrix, point), compute_uv=False)
         scale = float(np.sqrt(long * short))
         if not limits.min_scale <= scale <= limits.max_scale:

@@ -110,6 +110,7 @@ def _told(
         inliers=first.inliers,
         residual_px=first.residual_px,
         similarity=second.similarity,
+        pairs=first.pairs,
         accepted=accepted,
         reason=f"{stage}: {reason or second.reason}",
     )

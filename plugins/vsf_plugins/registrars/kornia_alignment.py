@@ -104,7 +104,7 @@ def climb(
             optimizer.zero_grad()
             matrices = to_small @ begin @ _step(values, model, middle, reach) @ torch.linalg.inv(to_small)
             loss = -_correlation(small, _sampled(scaled, matrices, small.shape[-2:])).sum()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
     with torch.no_grad():
@@ -172,7 +172,8 @@ def _sampled(images: torch.Tensor, matrices: torch.Tensor, shape: Sequence[int])
 
 def _correlation(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     a, b = (image.flatten(1) - image.flatten(1).mean(dim=1, keepdim=True) for image in (first, second))
-    return (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-12)
+    fit: torch.Tensor = (a * b).sum(dim=1) / (a.norm(dim=1) * b.norm(dim=1) + 1e-12)
+    return fit
 
 
 def _pooling(factor: int, device: Any) -> torch.Tensor:
@@ -196,7 +197,7 @@ def _device(name: str) -> Any:
     return device
 
 
-COMPONENT = Component(
+COMPONENT = Component[KorniaAlignment](
     name="kornia",
     build="vsf_plugins.registrars.kornia_alignment:KorniaAlignment",
     params=KorniaParams,

@@ -107,7 +107,9 @@ def search(moving: Pixels, fixed: Reduced, bounds: Bounds) -> list[tuple[float, 
     features = outlines(small.pixels, _SIGMA)
     limit = max(2, math.ceil(bounds.shift * factor) + 1)
     size = transform_size(fixed.pixels.shape, limit)
-    target = fixed.spectra.setdefault(size, spectrum(fixed.pixels, size))
+    if size not in fixed.spectra:  # one size unless the images differ: transformed once for all stains of a field
+        fixed.spectra[size] = spectrum(fixed.pixels, size)
+    target = fixed.spectra[size]
     height, width = features.shape
     found = []
     for turn, scale in _poses(bounds, math.hypot(height, width) / 2):

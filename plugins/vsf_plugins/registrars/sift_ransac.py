@@ -147,6 +147,7 @@ class SiftRansac:
             inliers=len(source),
             residual_px=residual,
             similarity=similarity,
+            pairs=np.stack([source, target], axis=1),
             accepted=problem is None,
             reason=problem or agree,
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import fft
@@ -167,7 +168,5 @@ def _eroded(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     """Take the rim off the part of an image that is known: its outlines show the rim, not the specimen."""
     if inside.all():
         return inside
-    import cv2
-
     kernel = np.ones((9, 9), np.uint8)
     return np.asarray(cv2.erode(inside.astype(np.uint8), kernel, borderType=cv2.BORDER_REPLICATE)) > 0
