@@ -70,5 +70,5 @@ def _print(contents: Contents) -> None:
         click.echo(f"Lost        {contents.missing} results between the first and the last are not here")
     if contents.unreadable:
         click.echo(
-            f"Lost        {contents.unreadable} rows or images are not there: cut off while they were written, or removed"
+            f"Lost        {contents.unreadable} rows or images are missing: cut off while they were written, or removed"
         )
