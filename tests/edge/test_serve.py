@@ -20,6 +20,7 @@ import pytest
 import tifffile
 from starlette.testclient import TestClient
 
+from tests.edge.conftest import known_manifest
 from vsf_edge.bundle import Bundle, open_bundle
 from vsf_edge.errors import EdgeUsageError
 from vsf_edge.interfaces import Plan
@@ -151,6 +152,35 @@ def test_the_calibration_of_the_image_is_that_of_the_answer(
         assert file.imagej_metadata["unit"] == "um"
         pixels, units = file.pages.first.tags["XResolution"].value
     assert units / pixels == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("size", "query", "tiles"), [(0.1, "", 4), (0.05, "", 1), (0.05, "&field_px=16", 4)])
+def test_a_field_of_smaller_pixels_is_cut_into_larger_tiles(
+    make_model: Callable[..., Path], size: float, query: str, tiles: int
+) -> None:
+    manifest = known_manifest()
+    manifest["input"] |= {"pixel_size_um": 0.1, "field_px": 16}
+    seen: list[int] = []
+
+    class Counting:
+        def run(self, brightfield: Any) -> Mapping[str, Any]:
+            seen.append(len(brightfield))
+            return {"stains": np.concatenate([brightfield, brightfield], axis=1)}
+
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, FIELD[:24, :24], ome=True, metadata={"PhysicalSizeX": size, "PhysicalSizeXUnit": "µm"})
+    with open_bundle(make_model(manifest)) as bundle:
+        service = Service(
+            staining=ImageStaining(bundle, Counting()),
+            folders=Folders([]),
+            bundle_sha256="",
+            simulated=None,
+            most_bytes=1 << 20,
+            host="127.0.0.1",
+        )
+        answer = TestClient(make_service(service), base_url=LOCAL).post(f"/stain?{query}", content=stream.getvalue())
+    assert answer.status_code == 200
+    assert sum(seen) == tiles
 
 
 def test_a_resized_cell_keeps_its_size_in_micrometres(serve: Callable[..., TestClient]) -> None:

@@ -59,7 +59,8 @@ def serving(model: Path, folder: Path) -> Iterator[str]:
     """Serve `model` for the images of `folder`; gives the address."""
     command = [sys.executable, "-u", "-m", "vsf_edge", "serve", str(model), "--folder", str(folder)]
     command += ["--port", "0", "--runtime", "onnxruntime:cpu"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = {**os.environ, "VSF_EDGE_CACHE": str(model.parent / "cache")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             assert process.stdout is not None
             found = re.search(r"at (http://[\d.:]+)", process.stdout.readline())

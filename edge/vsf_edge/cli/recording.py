@@ -69,6 +69,4 @@ def _print(contents: Contents) -> None:
     if contents.missing:
         click.echo(f"Lost        {contents.missing} results between the first and the last are not here")
     if contents.unreadable:
-        click.echo(
-            f"Lost        {contents.unreadable} rows or images are missing: cut off while they were written, or removed"
-        )
+        click.echo(f"Lost        {contents.unreadable} rows or images are not there: cut off while written, or removed")

@@ -74,7 +74,8 @@ class ImageStaining:
         kind
             What it shows.
         field_px
-            Side of the part of a field that one training patch showed, in pixels; None for what the bundle says.
+            Side of the part of a field that one training patch showed, in pixels; None for what the bundle says,
+            scaled where the bundle and the file both say how large a pixel is.
 
         Raises
         ------
@@ -127,7 +128,7 @@ class ImageStaining:
             raise EdgeError(f"{name} cannot be stained as a field: the model takes no single square patches")
         field = pages[0].astype(np.float32)
         height, width = field.shape
-        tiling = Tiling(height, width, field_px or self.manifest.field_px or patch, patch)
+        tiling = Tiling(height, width, field_px or self._field_px(size, patch), patch)
         tiles = np.empty((len(tiling), 1, patch, patch), np.float32)
         tiling.cut(field, tiles)
         return Stained(
@@ -137,6 +138,13 @@ class ImageStaining:
             quantities={},
             judgement=Judgement(),
         )
+
+    def _field_px(self, size: float | None, patch: int) -> int:
+        """Give how many pixels of `size` micrometres show what a training patch showed."""
+        trained = self.manifest.field_px or patch
+        if size is None or self.manifest.pixel_size_um is None:
+            return trained
+        return max(8, round(trained * self.manifest.pixel_size_um / size))
 
     def _runs(self, tiles: Array) -> Iterator[Array]:
         most = min(MOST_AT_ONCE, self.manifest.max_batch or MOST_AT_ONCE)
