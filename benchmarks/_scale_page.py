@@ -75,12 +75,13 @@ def _million(record: dict[str, Any]) -> list[str]:
     start = record["overhead"]["start_seconds"]
     hours = MILLION * cpu / 3.6e6
     kib = max(record["kib_per_field"].values())
-    table = record["table_bytes_per_field"]
+    table = record.get("table_bytes_per_field")  # records of before it was counted lack it
     patches = record["patches_per_field"]
     millions = patches * MILLION / 1e6
     raw, stored = PLANES * SMALL**2 * 4, record["bytes_per_field"] / patches
     larger = (FULL / SMALL) ** 2
     terabytes = millions * 1e6 / 1e12
+    lines = [] if table is None else [f"- **Table**: {table:.0f} B per field, {table / 1e3:.2f} GB."]
     return [
         "### A million fields",
         "",
@@ -102,7 +103,7 @@ def _million(record: dict[str, Any]) -> list[str]:
         f"  {PLANES} x {SMALL} x {SMALL} x 4 B: {stored * terabytes:.2f} TB; with the paper's {FULL} px at the same",
         f"  ratio {stored * larger * terabytes:.1f} TB. Until the build is complete the parts, which are not",
         f"  compressed, need {raw * larger * terabytes:.1f} TB more at {FULL} px.",
-        f"- **Table**: {table:.0f} B per field, {table / 1e3:.2f} GB.",
+        *lines,
     ]
 
 
