@@ -110,8 +110,8 @@ def _memory(record: dict[str, Any]) -> list[str]:
     told = [f"{peak[many, workers] - peak[few, workers]:+.0f} MiB" for workers in (1, 2)]
     lines = [
         f"- **Memory of the client**: between {few} and {many} fields its peak changed by {told[0]} (one worker) and",
-        f"  {told[1]} (two), in builds where a peak varies by 10 MiB: too little to tell a slope from. What grows is the",
-        "  list of the files and the keys of the parts; neither pixels nor rows are held.",
+        f"  {told[1]} (two), in builds where a peak varies by 10 MiB: too little to tell a slope from. What grows is",
+        "  the list of the files and the keys of the parts; neither pixels nor rows are held.",
     ]
     if "bookkeeping_bytes_per_field" in record:  # records of before it was counted lack it
         size = record["bookkeeping_bytes_per_field"]
