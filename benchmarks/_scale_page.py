@@ -74,13 +74,13 @@ def _million(record: dict[str, Any]) -> list[str]:
     cpu, task = record["cpu_ms_per_field"]["1"], record["overhead"]["task_ms"]
     start = record["overhead"]["start_seconds"]
     hours = MILLION * cpu / 3.6e6
-    kib = max(record["kib_per_field"].values())
-    table = record["table_bytes_per_field"]
+    table = record.get("table_bytes_per_field")  # records of before it was counted lack it
     patches = record["patches_per_field"]
     millions = patches * MILLION / 1e6
     raw, stored = PLANES * SMALL**2 * 4, record["bytes_per_field"] / patches
     larger = (FULL / SMALL) ** 2
     terabytes = millions * 1e6 / 1e12
+    lines = [] if table is None else [f"- **Table**: {table:.0f} B per field, {table / 1e3:.2f} GB."]
     return [
         "### A million fields",
         "",
@@ -91,10 +91,7 @@ def _million(record: dict[str, Any]) -> list[str]:
         f"  {MILLION * task / 3.6e6:.1f} hours, beside the work. So one scheduler keeps {cpu:.0f} / {task:.2f} =",
         f"  {cpu / task:.0f} workers busy with fields as small as these. It knows of 8 tasks per worker at a time,",
         f"  whatever the number of fields. Starting two workers took {start:.1f} s.",
-        f"- **Memory of the client**: {kib:.2f} KiB more per field between the smallest and the largest build (peaks,",
-        f"  which differ by a MiB or two from run to run): 10^6 x {kib:.2f} KiB =",
-        f"  {max(kib, 0) * MILLION / 2**20:.1f} GiB, for the list of files and the keys of the parts. Neither pixels",
-        "  nor rows are held.",
+        *_memory(record),
         f"- **Patches**: {patches:.2f} accepted cells per field = {millions:.2f} million, a chunk in each of 3 arrays:",
         f"  {3 * millions:.1f} million chunks, in 3 x {millions:.2f} million / {PER_SHARD} =",
         f"  {3 * millions * 1e6 / PER_SHARD:,.0f} files (shards).",
@@ -102,8 +99,24 @@ def _million(record: dict[str, Any]) -> list[str]:
         f"  {PLANES} x {SMALL} x {SMALL} x 4 B: {stored * terabytes:.2f} TB; with the paper's {FULL} px at the same",
         f"  ratio {stored * larger * terabytes:.1f} TB. Until the build is complete the parts, which are not",
         f"  compressed, need {raw * larger * terabytes:.1f} TB more at {FULL} px.",
-        f"- **Table**: {table:.0f} B per field, {table / 1e3:.2f} GB.",
+        *lines,
     ]
+
+
+def _memory(record: dict[str, Any]) -> list[str]:
+    builds = record["builds"]
+    few, many = (pick(row["fields"] for row in builds) for pick in (min, max))
+    peak = {(row["fields"], row["workers"]): row["client_mib"] for row in builds}
+    told = [f"{peak[many, workers] - peak[few, workers]:+.0f} MiB" for workers in (1, 2)]
+    lines = [
+        f"- **Memory of the client**: between {few} and {many} fields its peak changed by {told[0]} (one worker) and",
+        f"  {told[1]} (two), in builds where a peak varies by 10 MiB: too little to tell a slope from. What grows is",
+        "  the list of the files and the keys of the parts; neither pixels nor rows are held.",
+    ]
+    if "bookkeeping_bytes_per_field" in record:  # records of before it was counted lack it
+        size = record["bookkeeping_bytes_per_field"]
+        lines.append(f"  That list takes {size:.0f} B per field (tracemalloc): {size * MILLION / 2**30:.1f} GiB.")
+    return lines
 
 
 def _reading(record: dict[str, Any]) -> list[str]:

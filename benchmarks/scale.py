@@ -18,11 +18,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 from _record import circumstances
 from vsframework.atomic import write_text
+from vsframework.config import load_experiment
+from vsframework.dataset.layouts import find_fields
+from vsframework.dataset.parts import part_key
 from vsframework.fanout import ONE_THREAD, Workers, fan_out
 
 COUNTS = (10, 100, 1000)
@@ -105,6 +109,18 @@ def build(root: Path, workers: int) -> dict[str, Any]:
     }
 
 
+def bookkeeping_bytes(root: Path, count: int) -> float:
+    """Give what the client holds per field for as long as a build lasts: where its files are, and its part's key."""
+    experiment = load_experiment(root / "experiment.toml")
+    tracemalloc.start()
+    fields = find_fields(experiment.data, root / experiment.data.root)
+    keys = [part_key(files, root / experiment.data.root, {}) for files in fields]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(keys) == count
+    return held / count
+
+
 def nothing(item: int) -> int:
     """Do no work at all: what is left is the scheduler's."""
     return item
@@ -133,6 +149,7 @@ def measure(counts: tuple[int, ...]) -> dict[str, Any]:
     """Give the record."""
     load = os.getloadavg()[0]
     builds: list[dict[str, Any]] = []
+    bookkeeping = 0.0
     with tempfile.TemporaryDirectory() as name:
         simulated = simulate_fields(Path(name))
         # no build that counts is the first to read the disk
@@ -146,6 +163,7 @@ def measure(counts: tuple[int, ...]) -> dict[str, Any]:
                     f"{count:6} fields, {workers} worker(s): {found['seconds']:7.1f} s, "
                     f"{count / found['seconds']:5.1f} fields/s, client {found['client_mib']:.0f} MiB"
                 )
+            bookkeeping = bookkeeping_bytes(root, count)
             shutil.rmtree(root)
     overhead = scheduler_overhead()
     return {
@@ -154,6 +172,7 @@ def measure(counts: tuple[int, ...]) -> dict[str, Any]:
         **circumstances(("numpy", "opencv-python-headless", "zarr", "distributed"), load),
         "builds": builds,
         "overhead": overhead,
+        "bookkeeping_bytes_per_field": bookkeeping,
         **conclusions(builds, counts),
     }
 

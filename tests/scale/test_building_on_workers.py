@@ -91,7 +91,7 @@ def test_a_bad_field_costs_its_row(study: Path, undisturbed: dict[str, str]) -> 
     assert cells.loc[cells["field"] != "field001", "accepted"].any()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_killed_client_goes_on_where_it_was(
     study: Path, undisturbed: dict[str, str], workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.inference.conftest import trained_run as trained_run
 from vsframework.images import Image, write_ome_tiff
@@ -20,6 +21,7 @@ def vsf(*words: object, folder: Path) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+@pytest.mark.slow  # eight processes that import torch
 def test_two_workers_stain_and_measure_what_one_does(trained_run: Path, tmp_path: Path) -> None:
     names = []
     for number in range(4):
