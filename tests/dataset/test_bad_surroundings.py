@@ -80,6 +80,7 @@ def without_rights() -> list[str]:
     return ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"]
 
 
+@pytest.mark.slow
 def test_a_folder_without_rights(copy: Path) -> None:
     copy.chmod(0o555)
     code, said = build(copy, prefix=without_rights())

@@ -192,7 +192,7 @@ def _compare(fields: Sequence[CheckedField], stains: Sequence[str]) -> None:
         for one in ids if len(ids) > 1 else ():
             others = [name for name in names if not name.startswith(f"{one} ")]
             by_id[one].suspicions.append(f"one of its images is also {', '.join(others[:3])}")
-    for what, trait in (("size", lambda look: look.size), ("pixel size", lambda look: _µm(look.pixel_size_um))):
+    for what, trait in (("size", lambda look: look.size), ("pixel size", lambda look: _um(look.pixel_size_um))):
         common = _common([trait(look) for item in fields for look in item.looks.values()])
         for item in fields:
             odd = sorted({trait(look) for look in item.looks.values()} - {common})
@@ -220,7 +220,7 @@ def _common(values: Sequence[str]) -> str | None:
     return value if count >= MAJORITY * len(values) else None
 
 
-def _µm(size: float | None) -> str:
+def _um(size: float | None) -> str:
     return "unknown" if size is None else f"{size:.3g} µm"
 
 
