@@ -21,6 +21,7 @@ import math
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,11 +192,27 @@ def ten_patches(session: Any) -> dict[str, float]:
     return found
 
 
-def measure(generators: list[str], runtimes: list[str], sides: list[int], seconds: float) -> dict[str, Any]:
-    """Give the record."""
+def measure(
+    generators: list[str], runtimes: list[str], sides: list[int], seconds: float, save: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Give the record; what there is so far is saved after every case."""
     load = os.getloadavg()[0]
     results: dict[str, Any] = {}
     ten: dict[str, Any] = {}
+
+    def record() -> dict[str, Any]:
+        return {
+            "benchmark": "live",
+            "what": "the live loop on replayed frames of simulated cells, untrained networks, every gate and interval",
+            "seconds_per_run": seconds,
+            "tile_px": _live_bundles.FIELD_PX,
+            "patch_px": _live_bundles.SIDE,
+            "targets": TARGETS,
+            **circumstances(("numpy", "opencv-python-headless", "onnxruntime", "openvino", "vsf-edge"), load),
+            "ten_patches_ms": ten,
+            "results": results,
+        }
+
     with tempfile.TemporaryDirectory(prefix="vsf-live-bench-") as folder:
         for generator in generators:
             path = Path(folder) / f"{generator}.vsf"
@@ -213,17 +230,8 @@ def measure(generators: list[str], runtimes: list[str], sides: list[int], second
                         results[name] = case(bundle, session, frames, mode, seconds)
                         results[name] |= {"generator": generator, "runtime": runtime, "side": side, "mode": mode}
                         print(line(name, results[name]), flush=True)
-    return {
-        "benchmark": "live",
-        "what": "the live loop on replayed frames of simulated cells, untrained networks, every gate and interval",
-        "seconds_per_run": seconds,
-        "tile_px": _live_bundles.FIELD_PX,
-        "patch_px": _live_bundles.SIDE,
-        "targets": TARGETS,
-        **circumstances(("numpy", "opencv-python-headless", "onnxruntime", "openvino", "vsf-edge"), load),
-        "ten_patches_ms": ten,
-        "results": results,
-    }
+                        save(record())
+    return record()
 
 
 def line(name: str, result: dict[str, Any]) -> str:
@@ -296,12 +304,15 @@ def main() -> None:
     parser.add_argument("--runtimes", nargs="+", default=["onnxruntime", "openvino"])
     parser.add_argument("--sides", nargs="+", type=int, default=[512, 1024, 2048])
     given = parser.parse_args()
+
+    def save(record: dict[str, Any]) -> None:
+        if given.json:
+            write_text(given.json, json.dumps(record, indent=2) + "\n")
+
     if given.from_json:
         record = json.loads(given.from_json.read_text(encoding="utf-8"))
     else:
-        record = measure(given.generators, given.runtimes, given.sides, given.seconds)
-    if given.json:
-        write_text(given.json, json.dumps(record, indent=2) + "\n")
+        record = measure(given.generators, given.runtimes, given.sides, given.seconds, save)
     if given.markdown:
         print(table(record))
     if given.plot:
