@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -34,29 +35,49 @@ def read_brightfield(path: Path, manifest: Manifest, crop: bool = True) -> Array
     EdgeError
         When it cannot be read, has colour, a size that the model does not take, or counts beyond the model's range.
     """
-    pages = [_grey(page, path) for page in _decode(path)[: manifest.in_channels]]
-    if len(pages) < manifest.in_channels:
-        raise EdgeError(f"{path} has {len(pages)} planes and the model takes {manifest.in_channels}")
-    if len({page.shape for page in pages}) > 1:
-        raise EdgeError(f"{path} has planes of different sizes")
-    depth = pages[0].dtype
+    pages = counts_in(_content(path), path, manifest)
     if crop:
-        pages = [_fit(page, manifest, path) for page in pages]
+        pages = [fit(page, manifest, path) for page in pages]
     _check_size(pages[0].shape, manifest, path)
-    planes = np.stack(pages)
-    if depth == np.uint8 and manifest.input_full_scale > 255:
+    return np.stack(pages).astype(np.float32)
+
+
+def counts_in(content: npt.NDArray[np.uint8], name: Path | str, manifest: Manifest) -> list[npt.NDArray[np.generic]]:
+    """Give the brightfield planes in the bytes of an image file, each [H, W], all of one size and in counts.
+
+    Raises
+    ------
+    EdgeError
+        When it cannot be decoded, has colour, or counts beyond the model's range; `name` stands in the sentence.
+    """
+    pages = [_grey(page, name) for page in _decode(content, name)[: manifest.in_channels]]
+    check_counts(pages, name, manifest)
+    return pages
+
+
+def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, manifest: Manifest) -> None:
+    """Refuse brightfield planes that are not of the kind that the model takes.
+
+    Raises
+    ------
+    EdgeError
+        When they are too few, of several sizes, or hold counts beyond the model's range.
+    """
+    if len(pages) < manifest.in_channels:
+        raise EdgeError(f"{name} has {len(pages)} planes and the model takes {manifest.in_channels}")
+    if len({page.shape for page in pages}) > 1:
+        raise EdgeError(f"{name} has planes of different sizes")
+    if pages[0].dtype == np.uint8 and manifest.input_full_scale > 255:
         raise EdgeError(
-            f"{path} has 8 bits and the model takes camera counts up to {manifest.input_full_scale:g}: "
+            f"{name} has 8 bits and the model takes camera counts up to {manifest.input_full_scale:g}: "
             "save it in 16 bits, without rescaling"
         )
-    brightfield = planes.astype(np.float32)
-    low, high = float(brightfield.min()), float(brightfield.max())
+    low, high = min(float(page.min()) for page in pages), max(float(page.max()) for page in pages)
     if not (np.isfinite(low) and np.isfinite(high)) or low < 0 or high > manifest.input_full_scale:
         raise EdgeError(
-            f"{path} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
+            f"{name} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
             f"{manifest.input_full_scale:g}: is it from the same kind of camera?"
         )
-    return brightfield
 
 
 def read_pages(path: Path) -> list[Pixels]:
@@ -67,7 +88,7 @@ def read_pages(path: Path) -> list[Pixels]:
     EdgeError
         When it cannot be read, is cut off, has colour, or does not hold camera counts.
     """
-    pages = [_grey(page, path) for page in _decode(path)]
+    pages = [_grey(page, path) for page in _decode(_content(path), path)]
     if any(page.dtype == np.float32 for page in pages):
         raise EdgeError(f"{path} holds float32 pixels and a camera gives uint8 or uint16: save raw counts")
     return [cast(Pixels, page) for page in pages]
@@ -126,44 +147,48 @@ def _as_dtype(counts: Array, dtype: str, path: Path) -> npt.NDArray[np.float32 |
     return rounded.astype(np.uint16)
 
 
-def _decode(path: Path) -> list[npt.NDArray[np.generic]]:
-    """Give the pages of a file as they stand in it. Through memory: OpenCV cannot open every path on every system."""
+def _content(path: Path) -> npt.NDArray[np.uint8]:
+    """Give the bytes of a file. Through memory: OpenCV cannot open every path on every system."""
     try:
         if path.stat().st_size > MAX_IMAGE_BYTES:
             raise EdgeError(f"{path} is larger than {MAX_IMAGE_BYTES >> 20} MiB")
-        content = np.fromfile(path, np.uint8)
+        return np.fromfile(path, np.uint8)
     except FileNotFoundError:
         raise EdgeError(f"there is no image {path}") from None
     except OSError as error:
         raise EdgeError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _decode(content: npt.NDArray[np.uint8], name: Path | str) -> list[npt.NDArray[np.generic]]:
+    """Give the pages of a file as they stand in it."""
     try:
         done, pages = cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED) if content.size else (False, ())
     except cv2.error as error:
-        raise EdgeError(f"{path} cannot be decoded as an image: {error.err or error}") from error
+        raise EdgeError(f"{name} cannot be decoded as an image: {error.err or error}") from error
     if not done or not pages:
-        raise EdgeError(f"{path} cannot be decoded as an image ({', '.join(SUFFIXES)} are read)")
+        raise EdgeError(f"{name} cannot be decoded as an image ({', '.join(SUFFIXES)} are read)")
     return list(pages)
 
 
-def _grey(page: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+def _grey(page: npt.NDArray[np.generic], name: Path | str) -> npt.NDArray[np.generic]:
     if page.dtype not in (np.uint8, np.uint16, np.float32):
-        raise EdgeError(f"{path} holds {page.dtype} pixels; uint8, uint16 and float32 are read")
+        raise EdgeError(f"{name} holds {page.dtype} pixels; uint8, uint16 and float32 are read")
     if page.ndim == 2:
         return page
     colour = page[:, :, :3]
     if not all(np.array_equal(colour[:, :, 0], colour[:, :, plane]) for plane in range(colour.shape[2])):
-        raise EdgeError(f"{path} is a colour image: save the brightfield channel in grey")
+        raise EdgeError(f"{name} is a colour image: save the brightfield channel in grey")
     return colour[:, :, 0]
 
 
-def _fit(page: npt.NDArray[np.generic], manifest: Manifest, path: Path) -> npt.NDArray[np.generic]:
+def fit(page: npt.NDArray[np.generic], manifest: Manifest, name: Path | str) -> npt.NDArray[np.generic]:
     """Resize a square crop to the model's square patch: bilinear when it grows, area-averaged when it shrinks."""
     height, width = page.shape
     size = manifest.patch_size
     if size is None or height == width == size:
         return page
     if manifest.height is None and height != width:  # a model of one size says so itself
-        raise EdgeError(f"{path} is {width} x {height} px and no square crop of a cell: give --kind field to stain it")
+        raise EdgeError(f"{name} is {width} x {height} px and no square crop of a cell: give --kind field to stain it")
     if height != width or height == 0:
         return page
     method = cv2.INTER_AREA if height > size else cv2.INTER_LINEAR

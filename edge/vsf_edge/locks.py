@@ -44,6 +44,18 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
             _release(file)
 
 
+def is_locked(path: Path) -> bool:
+    """Say whether a process holds the lock of the file `path`."""
+    try:
+        with path.open("r+b") as file:
+            if not _try(file):
+                return True
+            _release(file)
+    except OSError:
+        pass
+    return False
+
+
 if sys.platform == "win32":
     import msvcrt
 

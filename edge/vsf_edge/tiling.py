@@ -55,7 +55,7 @@ class Tiling:
     def __len__(self) -> int:
         return len(self._places)
 
-    def cut(self, field: Pixels, out: npt.NDArray[Any]) -> None:
+    def cut(self, field: Pixels | Array, out: npt.NDArray[Any]) -> None:
         """Cut `field` [H, W] into `out` [len(self), 1, size, size] of its own dtype."""
         missing = [padded - length for padded, length in zip(self._padded, self.shape, strict=True)]
         whole: npt.NDArray[Any] = (

@@ -57,11 +57,7 @@ def manifest(**changes: Any) -> Manifest:
         "stride": PATCH,
         "stains_output": "stains",
         "stains": (Stain(name="dsDNA", full_scale=255.0), Stain(name="ssDNA", full_scale=255.0)),
-        "quantities": (
-            Quantity(
-                name="dfi", unit="1", description="DNA fragmentation index.", output="dfi"
-            ),
-        ),
+        "quantities": (Quantity(name="dfi", unit="1", description="DNA fragmentation index.", output="dfi"),),
         "models": {},
         "files": {},
         "document": {},

@@ -17,7 +17,9 @@ VERBS = {
     "doctor": "Say what this machine has, what will run on it, and what to install.",
     "inspect": "Verify a model and say what it takes and gives.",
     "live": "Stain and measure what a camera sees, and show it in a browser.",
+    "recording": "Say what a recording holds, and whether it is whole.",
     "run": "Stain image files and measure them.",
+    "serve": "Stain images for other programs, such as ImageJ, over HTTP.",
 }
 """The verbs; the command of verb ``x`` is ``vsf_edge.cli.x:command``."""
 

@@ -106,6 +106,8 @@ class _Series:
             ) from error
         if not path.exists():
             raise EdgeUsageError(f"there is no image {path}")
+        recorded = path / "fields" / "brightfield.ome.zarr"
+        path = recorded if recorded.is_dir() else path
         self._path = path
         try:
             opened: Any = zarr.open(str(path), mode="r")
