@@ -68,7 +68,9 @@ def command(
     verify: Path | None,
     as_json: bool,
 ) -> None:
-    """Stain and measure what a camera sees, until it is stopped (Ctrl-C).
+    """Stain and measure what a camera sees, and show it in a browser.
+
+    It goes on until it is stopped (Ctrl-C).
 
     MODEL is a .vsf file; without one, the demo's is taken, and without --source, simulated cells. Every cell gets its
     stains, its quantities with their intervals, and an identity that it keeps from frame to frame, or the reason why it
