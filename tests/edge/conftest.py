@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnx
 import pytest
@@ -134,21 +132,3 @@ def write_key_pair(folder: Path) -> tuple[Path, Path]:
 def key_pair(tmp_path: Path) -> tuple[Path, Path]:
     """An Ed25519 key pair: files of the private and of the public key."""
     return write_key_pair(tmp_path / "keys")
-
-
-@pytest.fixture
-def least_cpu_seconds() -> Iterator[Callable[[Callable[[], object]], float]]:
-    """Give the least processor time of 80 calls on one thread: what the work takes, on a machine that others share."""
-
-    def measure(work: Callable[[], object]) -> float:
-        took = []
-        for _ in range(80):
-            start = time.process_time()
-            work()
-            took.append(time.process_time() - start)
-        return min(took)
-
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    yield measure
-    cv2.setNumThreads(threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 
 import numpy as np
@@ -53,13 +52,3 @@ def test_the_tip_points_to_the_right() -> None:
 
 def test_no_heads_give_no_patches() -> None:
     assert crop(frame(), [], 150, 64).shape == (0, 1, 64, 64)
-
-
-def test_a_head_takes_a_fraction_of_a_millisecond(
-    least_cpu_seconds: Callable[[Callable[[], object]], float],
-) -> None:
-    image = np.zeros((2048, 2048), np.uint16)
-    heads = [Detection(x=200.0 * k, y=900.0, angle=0.5 * k, length=100, score=1) for k in range(1, 11)]
-    took = least_cpu_seconds(lambda: crop(image, heads, 150, 256)) / len(heads)
-    print(f"{1000 * took:.3f} ms per head")
-    assert took < 0.00015

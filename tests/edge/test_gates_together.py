@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -67,12 +65,3 @@ def test_counts_of_the_camera_are_measured_as_they_are(dtype: type[np.generic]) 
     expected = measure_together(gates(), counts, 255.0)
     for values, other in zip(measure_together(gates(), counts.astype(dtype), 255.0), expected, strict=True):
         np.testing.assert_allclose(values, other, rtol=1e-9)
-
-
-def test_ten_cells_take_under_a_millisecond_each(
-    least_cpu_seconds: Callable[[Callable[[], object]], float],
-) -> None:
-    asked, brightfield = gates(), patches(10, 256)
-    took = least_cpu_seconds(lambda: measure_together(asked, brightfield, 255.0)) / 10
-    print(f"{1000 * took:.2f} ms per cell")
-    assert took < 0.001

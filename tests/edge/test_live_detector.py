@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 
@@ -21,8 +21,6 @@ from vsframework.simulation import SimulationOptions
 from vsframework.simulation.fields import SimulatedField
 from vsframework.simulation.study import simulate_study_field
 from vsframework.testing.prepared_images import as_camera, brightfield_field
-
-LeastSeconds = Callable[[Callable[[], object]], float]
 
 
 @cache
@@ -67,14 +65,6 @@ def test_simulated_heads_are_found_and_their_tips() -> None:
     assert right / found >= 0.95
     assert np.median(turns) < 5
     assert flips <= 0.03
-
-
-@pytest.mark.parametrize(("size", "bit_depth"), [(1024, 8), (2048, 16)])
-def test_a_frame_takes_milliseconds(size: int, bit_depth: int, least_cpu_seconds: LeastSeconds) -> None:
-    frame, heads = fields(size, bit_depth)[0].brightfield, Heads()
-    took = least_cpu_seconds(lambda: heads.detect(frame))
-    print(f"{size} px: {1000 * took:.1f} ms")
-    assert took < (0.006 if size == 1024 else 0.015)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32", "float64", "int32"])
