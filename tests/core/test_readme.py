@@ -42,6 +42,8 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
             words = [sys.executable, "-c", PROGRAMS[words[0]], *words[1:]]
             if line.startswith("vsf simulate"):  # smaller fields: the README's run in a minute, these in seconds
                 words += ["--width", "900", "--height", "700"]
+            if line.startswith("vsf-edge live"):  # several tests at once
+                words += ["--port", "0"]
             if line.startswith(("vsf run", "vsf evaluate --cv")):
                 words += [word for override in SMALL for word in ("-o", override)]
         words = [found for word in words for found in expand(word, tmp_path)]
