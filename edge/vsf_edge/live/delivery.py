@@ -28,10 +28,19 @@ class SinkThread:
     ----------
     name
         As the user named it.
+    awaited
+        Whether somebody will `wait_started`, and tell why it could not start.
     """
 
     def __init__(
-        self, name: str, sink: Sink, session: LiveSession, notices: Notices, statistics: Statistics, waiting: int
+        self,
+        name: str,
+        sink: Sink,
+        session: LiveSession,
+        notices: Notices,
+        statistics: Statistics,
+        waiting: int,
+        awaited: bool = False,
     ) -> None:
         self.name, self.sink = name, sink
         self._session, self._notices, self._statistics = session, notices, statistics
@@ -39,6 +48,7 @@ class SinkThread:
         self._told: deque[Notice] = deque(maxlen=MOST_NOTICES)
         self._thread = threading.Thread(target=self._run, name=f"sink {name}", daemon=True)
         self._started = threading.Event()
+        self._awaited = awaited
         self._problem: Exception | None = None
         self._policy: Policy = session.policy
 
@@ -104,7 +114,8 @@ class SinkThread:
         except Exception as error:  # a plugin
             self._problem = error
             self._results.close(empty=True)
-            self._tell_failed(error, "could not start")
+            if not self._awaited:  # else whoever waits tells it
+                self._tell_failed(error, "could not start")
         self._started.set()
         if self._problem is None:
             self._take_on()
@@ -147,9 +158,9 @@ class Delivery:
         self._lock = threading.Lock()
         self.newest: FrameResult | None = None
 
-    def add(self, name: str, sink: Sink, session: LiveSession) -> SinkThread:
-        """Start a sink in the background, which gets every later result."""
-        thread = SinkThread(name, sink, session, self._notices, self._statistics, self._waiting)
+    def add(self, name: str, sink: Sink, session: LiveSession, awaited: bool = False) -> SinkThread:
+        """Start a sink in the background, which gets every later result; see `SinkThread` for `awaited`."""
+        thread = SinkThread(name, sink, session, self._notices, self._statistics, self._waiting, awaited)
         thread.start()
         with self._lock:
             self._threads = [*self._threads, thread]

@@ -139,7 +139,9 @@ class LiveLoop:
         return self._stop.is_set() and time.monotonic() > self._stopped_at + STOPPING_S / 3
 
     def _start_sinks(self) -> None:
-        threads = {name: self._delivery.add(name, sink, self.session) for name, sink in self._parts.sinks.items()}
+        threads = {
+            name: self._delivery.add(name, sink, self.session, awaited=True) for name, sink in self._parts.sinks.items()
+        }
         for thread in threads.values():
             thread.wait_started()
         self.controls.begin(self.session, threads.get("recording"))

@@ -113,6 +113,28 @@ def test_a_second_session_on_the_same_port_ends_in_a_sentence_and_the_first_goes
     assert first.returncode == 0, err
 
 
+def test_a_second_session_into_the_same_recording_ends_in_a_sentence_and_the_first_is_whole(
+    start: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("zarr", reason="recording needs vsf-edge[record]")
+    options = (*CAMERA, "--runtime", "onnxruntime", "--no-browser-view", "--record", "rec")
+    first = start(*options, "--log", "l.jsonl")
+    wait_for(first, tmp_path / "l.jsonl", "first-result")
+    second = start(*options, "--frames", "3")
+    _, err = second.communicate(timeout=60)
+    assert second.returncode in (1, 2)
+    assert err.count("is recording into rec") == 1  # once, as the error that ends it
+    assert "Traceback" not in err
+    first.terminate()
+    _, err = first.communicate(timeout=10)
+    assert first.returncode == 0, err
+    (folder,) = [path for path in (tmp_path / "rec").iterdir() if path.is_dir() and not path.name.startswith(".")]
+    told = subprocess.run(
+        [sys.executable, "-m", "vsf_edge", "recording", str(folder)], capture_output=True, text=True, check=False
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+
+
 def wait_for(process: subprocess.Popen[str], log: Path, event: str) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end:
