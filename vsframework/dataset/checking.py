@@ -16,6 +16,7 @@ from vsframework.dataset.pixel_sizes import same_size
 from vsframework.dataset.planes import WHOLE, read_channel
 from vsframework.errors import VsfError
 from vsframework.images import FieldChoice, is_zarr, missing_chunks
+from vsframework.images.opening import one_sentence
 from vsframework.progress import track
 
 SATURATED = 1e-3
@@ -126,7 +127,8 @@ def _check_field(experiment: Experiment, files: FieldFiles, root: Path) -> Check
         choice = FieldChoice(z=z, time=data.time, scene=data.scene)
         try:
             image = read_channel(channels[name], files.within.get(name, WHOLE), choice)
-            lost = missing_chunks(channels[name]) if is_zarr(channels[name]) else 0
+            with one_sentence(channels[name]):
+                lost = missing_chunks(channels[name]) if is_zarr(channels[name]) else 0
         except VsfError as error:
             checked.problems.append(str(error).replace(f"{root}/", ""))
             continue

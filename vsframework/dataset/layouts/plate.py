@@ -12,6 +12,7 @@ from vsframework.dataset.layouts.multichannel import whole_field
 from vsframework.dataset.layouts.pattern import matches
 from vsframework.errors import UsageError, VsfError
 from vsframework.images import is_plate, is_zarr, plate_fields
+from vsframework.images.opening import one_sentence
 
 WELL = re.compile(r"([A-Za-z]{1,2})[/ _-]?0*([1-9][0-9]?)")
 
@@ -33,8 +34,10 @@ def find_plate(data: DataSection, root: Path) -> list[FieldFiles]:
     for match, path in matches(root, data.pattern, {"channel": channels}):
         found = True
         plate = match.get("plate", path.name.partition(".")[0] if is_zarr(path) else "")
-        if is_zarr(path) and is_plate(path):
-            for place, images_of_well in plate_fields(path).items():
+        with one_sentence(path):
+            wells = plate_fields(path) if is_zarr(path) and is_plate(path) else None
+        if wells is not None:
+            for place, images_of_well in wells.items():
                 donor, well = _donor(donors, plate, place, unknown)
                 for number, image in enumerate(images_of_well if donor else ()):
                     name = _name(plate, well, str(number))
