@@ -159,10 +159,10 @@ def test_a_block_is_what_the_whole_field_has_there(
     pixels = noise(173, 140)
     frame = Frame(field=open_field(write_zarr(tmp_path / "f.zarr", pixels)), planes=(0,), scale=scale)
     height, width = frame.scaled_shape
-    from vsframework.inference.files import _resize
+    from vsframework.dataset.geometry import resize
 
-    magnified = _resize(pixels, height, width)
-    whole = np.stack([_resize(stain, 173, 140) for stain in stainer.stain(magnified[None, None])[0]])
+    magnified = resize(pixels, height, width)
+    whole = np.stack([resize(stain, 173, 140) for stain in stainer.stain(magnified[None, None])[0]])
     for rows, columns in (((0, 64), (0, 64)), ((64, 128), (64, 128)), ((128, 173), (96, 140)), ((40, 41), (7, 9))):
         block = stain_block(stainer, frame, rows, columns)
         assert np.abs(block - whole[:, slice(*rows), slice(*columns)]).max() < 0.05 < GREY_LEVEL

@@ -20,7 +20,7 @@ VERBS = {
     "evaluate": "Measure how far virtual stains can be trusted, beside what a constant and a direct regressor give.",
     "plugins": "List, show, create and check plugins.",
     "quantify": "Measure stains on disk: named values per image.",
-    "register": "Find where one image lies in another, with a picture to judge it by.",
+    "register": "Find where MOVING lies in FIXED, and say whether to believe it.",
     "report": "Write the report of a run as one HTML file.",
     "run": "Run all stages of an experiment, skipping what is already there.",
     "simulate": "Simulate acridine-orange fields with known truth.",

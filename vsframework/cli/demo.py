@@ -42,8 +42,8 @@ def command(out: Path, fields: int, epochs: int, seed: int) -> None:
     write_experiment(load_experiment(out / "experiment.toml", small), out / "demo.toml")
     run = Run(out / "demo.toml")
     run.go(tell=click.echo)
-    stain = export_and_check(run.path, out)
+    commands = export_and_check(run.path, out)
     click.echo(f"Done. Open the report in a browser: {run.path / 'report.html'}")
-    if stain:
-        click.echo("Stain some of its cells with the exported model, as on the machine beside the microscope:")
-        click.echo(stain)
+    for what, command_line in commands.items():
+        click.echo(what)
+        click.echo(command_line)

@@ -22,12 +22,12 @@ CELLS = 6
 """Held-out cells that are written as images, to have something to stain."""
 
 
-def export_and_check(run: Path, out: Path) -> str:
+def export_and_check(run: Path, out: Path) -> dict[str, str]:
     """Export the run folder `run`, check the file on the edge's runtime, and write a few cells to ``out/cells``.
 
     Returns
     -------
-    The one command that stains these cells with the exported model; empty where vsf-export is not installed.
+    By what it does, each command that uses the exported model; empty where vsf-export is not installed.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def export_and_check(run: Path, out: Path) -> str:
     command = _export_command()
     if command is None or importlib.util.find_spec("vsf_edge") is None:
         click.echo("export: not installed (pip install vsf-export)")
-        return ""
+        return {}
     model = run / "model.vsf"
     if _newer(model, run / "report.html"):
         click.echo("export: up to date")
@@ -47,7 +47,13 @@ def export_and_check(run: Path, out: Path) -> str:
     _edge("inspect", str(model), "--check")
     click.echo(f"export: {model} agrees with torch in ONNX Runtime")
     cells = write_cells(run, out / "cells")
-    return " ".join([_shown_edge(), "run", str(model), *map(str, cells), "-o", str(out / "stained")])
+    edge = _shown_edge()
+    return {
+        "Stain some of its cells with the exported model, as on the machine beside the microscope:": " ".join(
+            [edge, "run", str(model), *map(str, cells), "-o", str(out / "stained")]
+        ),
+        "Watch it stain a simulated camera live, in a browser:": f"{edge} live {model}",
+    }
 
 
 def write_cells(run: Path, folder: Path) -> list[Path]:

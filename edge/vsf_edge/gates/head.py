@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
@@ -143,12 +144,19 @@ def outlines_of(planes: PatchPlanes) -> Outlines:
 
 def _rays(planes: Array) -> Array:
     """Read `planes` [N, H, W] along rays from the middle: [N, RAYS, STEPS], the first to the right, then clockwise."""
-    height, width = planes.shape[1:]
-    middle, reach = ((width - 1) / 2, (height - 1) / 2), min(height, width) / 2
-    rays = np.empty((len(planes), RAYS, STEPS), dtype=np.float32)
-    for plane, read in zip(planes, rays, strict=True):
-        read[:] = cv2.warpPolar(plane, (STEPS, RAYS), middle, reach, cv2.INTER_LINEAR)
-    return rays
+    x, y = _places(*planes.shape[1:])
+    # not cv2.warpPolar: what it reads beyond the border of a small patch is whatever lay in memory
+    rays = [cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for plane in planes]
+    return np.asarray(rays, dtype=np.float32).reshape(-1, RAYS, STEPS)
+
+
+@cache
+def _places(height: int, width: int) -> tuple[Array, Array]:
+    """Give where the rays read a plane [height, width]: x and y, each [RAYS, STEPS]."""
+    away = np.arange(STEPS) * (min(height, width) / 2 / STEPS)
+    turn = 2 * np.pi * np.arange(RAYS)[:, None] / RAYS
+    x, y = (width - 1) / 2 + np.cos(turn) * away, (height - 1) / 2 + np.sin(turn) * away
+    return x.astype(np.float32), y.astype(np.float32)
 
 
 def _around(ray: int) -> npt.NDArray[np.intp]:
