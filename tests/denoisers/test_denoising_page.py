@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.benchmark_scripts import load_benchmark
 from vsframework.config import DataSection, Experiment, load_experiment
 from vsframework.plugins import registry
 
@@ -23,14 +23,7 @@ def record() -> dict[str, Any]:
 
 @pytest.fixture
 def benchmark_script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    spec = importlib.util.spec_from_file_location("background_benchmark", ROOT / "benchmarks" / "background.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("background", monkeypatch)
 
 
 def test_the_table_is_the_record(record: dict[str, Any], benchmark_script: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.benchmark_scripts import load_benchmark
 from vsframework.plugins import registry
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,14 +17,7 @@ PAGE = (ROOT / "docs" / "registration.md").read_text("utf-8")
 
 @pytest.fixture
 def benchmark_script(monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    spec = importlib.util.spec_from_file_location("registrars_benchmark", ROOT / "benchmarks" / "registrars.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(__import__("sys").modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark("registrars", monkeypatch)
 
 
 def test_the_tables_are_the_record(benchmark_script: Any) -> None:
