@@ -281,6 +281,7 @@ def sparse_zarr(path: Path, side: int, chunk: int) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_memory_is_that_of_a_few_blocks(trained_run: Path, tmp_path: Path) -> None:
     """A field of 16 times the pixels, 144 MiB as float32 stains, takes no more than 20 MiB more."""
     small = peak_mib(trained_run, sparse_zarr(tmp_path / "s.zarr", 1050, 256), tmp_path / "small", 256)
@@ -332,6 +333,7 @@ def test_cells_of_a_field_lie_in_a_table_beside_it(trained_run: Path, fields: Pa
     np.testing.assert_allclose(places(blocks), places(whole), atol=3)  # the detector saw less around each
 
 
+@pytest.mark.slow
 def test_an_older_table_does_not_outlive_its_image(trained_run: Path, tmp_path: Path) -> None:
     source = write_zarr(tmp_path / "field.zarr", noise(40, 40))
     words = ("stain", trained_run, source, "-o", tmp_path / "out", "--overwrite")
