@@ -281,6 +281,16 @@ def test_several_quantities_can_be_chosen_and_fit(tab: Tab) -> None:
         tab.open("about:blank")
 
 
+def test_a_whole_field_is_shown_with_a_caution(tab: Tab) -> None:
+    """Between the heads a model of heads draws what is not there: in mode `field` the page says so, in `cells` not."""
+    for mode in ("cells", "field"):
+        with viewing(live=session(mode=mode)) as view:
+            tab.open(view.url)
+            tab.until("document.querySelector('#intended')?.textContent")
+            assert ("draws what is not there" in tab.text("#use")) is (mode == "field")
+            tab.open("about:blank")
+
+
 def test_real_data_are_not_called_simulated(tab: Tab) -> None:
     live = session(simulated=False, manifest=manifest(simulated=False))
     with viewing(live=live) as view:

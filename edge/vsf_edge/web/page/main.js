@@ -11,6 +11,7 @@ import {letGo, readFrame} from "./wire.js";
 import {sentence} from "./words.js";
 
 const SILENCE = 3000;
+const WHOLE_FIELD = "Whole field: where there is no head, a model that was trained on heads draws what is not there.";
 const by = (id) => document.getElementById(id);
 
 const state = {
@@ -44,6 +45,7 @@ function hello(session) {
   by("about").textContent = about.join(" · ");
   by("about").title = `model ${session.bundle.slice(0, 12)}, policy ${session.policy}`;
   by("simulated").hidden = !session.simulated;
+  write(by("whole-field"), session.mode === "field" ? WHOLE_FIELD : "");
   by("intended").textContent = sentence(session.intended_use);
   notices.recall(session.notices);
   controls(session.state);
