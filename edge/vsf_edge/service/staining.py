@@ -129,11 +129,9 @@ class ImageStaining:
         field = pages[0].astype(np.float32)
         height, width = field.shape
         tiling = Tiling(height, width, field_px or self._field_px(size, patch), patch)
-        tiles = np.empty((len(tiling), 1, patch, patch), np.float32)
-        tiling.cut(field, tiles)
         return Stained(
             brightfield=field[np.newaxis],
-            stains=tiling.blend(self._runs(tiles)),
+            stains=tiling.blend(self._tiles(field, tiling)),
             pixel_size_um=size,
             quantities={},
             judgement=Judgement(),
@@ -146,10 +144,12 @@ class ImageStaining:
             return trained
         return max(8, round(trained * self.manifest.pixel_size_um / size))
 
-    def _runs(self, tiles: Array) -> Iterator[Array]:
-        most = min(MOST_AT_ONCE, self.manifest.max_batch or MOST_AT_ONCE)
-        for start in range(0, len(tiles), most):
-            yield self._session.run(tiles[start : start + most])[self.manifest.stains_output]
+    def _tiles(self, field: Array, tiling: Tiling) -> Iterator[Array]:
+        padded, most = tiling.padded(field), min(MOST_AT_ONCE, self.manifest.max_batch or MOST_AT_ONCE)
+        for first in range(0, len(tiling), most):
+            tiles = np.empty((min(most, len(tiling) - first), 1, tiling.size, tiling.size), np.float32)
+            tiling.cut(padded, tiles, first)
+            yield from map(tiling.shrunk, self._session.run(tiles)[self.manifest.stains_output])
 
     def _limit(self, pixels: int, name: str) -> None:
         if pixels > MOST_PIXELS:
