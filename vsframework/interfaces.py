@@ -327,6 +327,8 @@ class ExportSpec:
         micrometres; None where it is not known.
     simulated
         Whether the training images were simulated; None where it is not known.
+    halo_px
+        How far the networks see, in pixels; None where they see their whole image.
     """
 
     in_channels: int
@@ -343,6 +345,7 @@ class ExportSpec:
     field_px: int | None = None
     pixel_size_um: float | None = None
     simulated: bool | None = None
+    halo_px: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

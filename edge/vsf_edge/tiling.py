@@ -57,6 +57,11 @@ class Tiling:
     def __len__(self) -> int:
         return len(self._places)
 
+    @property
+    def part(self) -> tuple[int, int]:
+        """Height and width of every tile, in pixels of the network."""
+        return self.size, self.size
+
     def padded(self, field: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Give `field` [H, W] reflected to the size of a tile where it is smaller: what `cut` cuts."""
         missing = [padded - length for padded, length in zip(self._padded, self.shape, strict=True)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from vsf_edge.cropping import crop
 from vsf_edge.errors import EdgeUsageError, brief
 from vsf_edge.frames import Frame, Mode
+from vsf_edge.halo_tiling import HaloTiling, field_tiling
 from vsf_edge.interfaces import Detector
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.work import Work
@@ -52,7 +54,7 @@ class Preparing:
         self._field_px = self._trained_px = manifest.field_px
         self._detector = make_detector(self._field_px * HEAD_SHARE)
         self._pixel_size: float | None = manifest.pixel_size_um
-        self._tiling: Tiling | None = None
+        self._tiling: Tiling | HaloTiling | None = None
 
     def __call__(self, work: Work) -> None:
         """Fill in heads, patches and tiles; `Work.problem` where the model does not fit the frame."""
@@ -94,9 +96,9 @@ class Preparing:
             f"{field_px} pixels wide instead of {self._trained_px}",
         )
 
-    def _tiles(self, height: int, width: int) -> Tiling:
+    def _tiles(self, height: int, width: int) -> Tiling | HaloTiling:
         if self._tiling is None or self._tiling.shape != (height, width):
-            self._tiling = Tiling(height, width, self._field_px, self._size)
+            self._tiling = field_tiling(self._manifest, height, width, self._field_px, os.cpu_count() or 1)
         return self._tiling
 
 

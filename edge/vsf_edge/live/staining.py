@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.errors import brief
+from vsf_edge.halo_tiling import HaloTiling
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.parallel import ParallelSession
@@ -87,7 +88,7 @@ class Staining:
         work.stains = [stain for part in parts for stain in part[stains]]
         work.values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != stains}
 
-    def _stain_field(self, work: Work, tiling: Tiling) -> None:
+    def _stain_field(self, work: Work, tiling: Tiling | HaloTiling) -> None:
         """Cut, stain and blend all tiles; what a core spends beside the network is the stage ``blend``."""
         field = tiling.padded(work.frame.pixels)
         start = time.perf_counter()
@@ -103,12 +104,12 @@ class Staining:
         work.stages_ms["blend"] = max(0.0, whole - spent)
 
     def _tile_by_tile(
-        self, session: ParallelSession, field: npt.NDArray[Any], tiling: Tiling, network: list[float]
+        self, session: ParallelSession, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, network: list[float]
     ) -> Iterator[Array]:
         """Cut, stain and shrink each tile on a core of its own."""
 
         def act(session: Session, index: int) -> tuple[Array, float]:
-            tile = np.empty((1, 1, tiling.size, tiling.size), field.dtype)
+            tile = np.empty((1, 1, *tiling.part), field.dtype)
             tiling.cut(field, tile, index)
             start = time.perf_counter()
             stains = session.run(tile)[self._manifest.stains_output][0]
@@ -120,10 +121,11 @@ class Staining:
             yield shrunk
             self._check_stopped()
 
-    def _tiles_in_batches(self, field: npt.NDArray[Any], tiling: Tiling, network: list[float]) -> Iterator[Array]:
+    def _tiles_in_batches(self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, network: list[float]) -> Iterator[Array]:
         first = 0
         while first < len(tiling):
-            tiles = np.empty((min(self._batch, len(tiling) - first), 1, tiling.size, tiling.size), field.dtype)
+            most = 1 if isinstance(tiling, HaloTiling) else self._batch  # its parts are as large as many patches
+            tiles = np.empty((min(most, len(tiling) - first), 1, *tiling.part), field.dtype)
             tiling.cut(field, tiles, first)
             start = time.perf_counter()
             for outputs in self._run(tiles):

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from vsf_edge.frames import Detection, Frame
+from vsf_edge.halo_tiling import HaloTiling
 from vsf_edge.interfaces import Array
 from vsf_edge.tiling import Tiling
 
@@ -37,7 +38,7 @@ class Work:
     frame: Frame
     heads: Sequence[Detection] = ()
     patches: Array | None = None
-    tiling: Tiling | None = None
+    tiling: Tiling | HaloTiling | None = None
     stains: Sequence[Array] = ()
     values: Mapping[str, Array] = field(default_factory=dict)
     field_stains: Array | None = None
