@@ -78,8 +78,8 @@ def frame_planes(frame: npt.NDArray[np.generic], head_length: float) -> FramePla
     light = cv2.resize(background, (columns, rows), interpolation=cv2.INTER_LINEAR)
     search = np.asarray(small[:rows, :columns] - light, dtype=np.float32)
     # the floors are for frames without noise: rounding is no structure
-    darkest, brightest = np.percentile(search[::4, ::4], (0.5, 99.5))
-    noise = max(_noise(reading), 0.005 * float(brightest - darkest), 1e-4 * float(np.abs(background).max()))
+    darkest, brightest = _ends(search[::4, ::4], 0.005)
+    noise = max(_noise(reading), 0.005 * (brightest - darkest), 1e-4 * float(np.abs(background).max()))
     return FramePlanes(reading, search, background, factor, search_factor, 2 * search_factor, length, noise)
 
 
@@ -94,12 +94,19 @@ def _shrink(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
 def _background(small: Array) -> Array:
     blocks = _shrink(small, 2)
     # OpenCV's large median is for 8 bit: twice the usual range, and not what a glaring speck of dirt makes of it
-    low, high = (float(count) for count in np.percentile(blocks[::4, ::4], (2, 98)))
+    low, high = _ends(blocks[::4, ::4], 0.02)
     low, step = low - (high - low) / 2, max((high - low) / 127.5, 1e-9)
     levels = np.clip((blocks - low) / step, 0, 255).round().astype(np.uint8)
     window = min(BACKGROUND_WINDOW, (min(levels.shape) - 1) // 2 * 2 + 1)
     smooth = cv2.medianBlur(levels, window).astype(np.float32) * np.float32(step) + np.float32(low)
     return np.asarray(cv2.blur(smooth, (5, 5)), dtype=np.float32)
+
+
+def _ends(counts: Array, share: float) -> tuple[float, float]:
+    """Give the counts below and above which a `share` of them lies."""
+    off = int(share * (counts.size - 1))
+    ordered = np.partition(counts, (off, counts.size - 1 - off), axis=None)
+    return float(ordered[off]), float(ordered[-1 - off])
 
 
 def _noise(reading: npt.NDArray[Any]) -> float:

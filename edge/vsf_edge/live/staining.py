@@ -121,7 +121,9 @@ class Staining:
             yield shrunk
             self._check_stopped()
 
-    def _tiles_in_batches(self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, network: list[float]) -> Iterator[Array]:
+    def _tiles_in_batches(
+        self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, network: list[float]
+    ) -> Iterator[Array]:
         first = 0
         while first < len(tiling):
             most = 1 if isinstance(tiling, HaloTiling) else self._batch  # its parts are as large as many patches
