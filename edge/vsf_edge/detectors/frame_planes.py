@@ -52,10 +52,14 @@ class FramePlanes:
 
     def relief(self, x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Array:
         """Read counts above the background at pixels `x`, `y` of `reading`, any equal shape; outside, its nearest."""
-        counts = _sample(self.reading, x, y)
-        blocks = self.background_factor
-        light = _sample(self.background, (x + 0.5) / blocks - 0.5, (y + 0.5) / blocks - 0.5)
-        return np.asarray(counts - light, dtype=np.float32)
+        columns, rows = (at.reshape(-1, at.shape[-1]).astype(np.float32, copy=False) for at in (x, y))
+        counts = _sample(self.reading, columns, rows)
+        scale = np.float32(1 / self.background_factor)
+        off = np.float32(0.5 * scale - 0.5)
+        relief = np.subtract(
+            counts, _sample(self.background, columns * scale + off, rows * scale + off), dtype=np.float32
+        )
+        return np.asarray(relief.reshape(x.shape))
 
 
 def frame_planes(frame: npt.NDArray[np.generic], head_length: float) -> FramePlanes | None:
@@ -115,7 +119,5 @@ def _noise(reading: npt.NDArray[Any]) -> float:
     return float(np.median(apart)) * 1.4826 / math.sqrt(2)
 
 
-def _sample(plane: npt.NDArray[Any], x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
-    columns, rows = (at.astype(np.float32).reshape(-1, at.shape[-1]) for at in (x, y))
-    counts = cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(counts).reshape(x.shape)
+def _sample(plane: npt.NDArray[Any], columns: Array, rows: Array) -> npt.NDArray[Any]:
+    return np.asarray(cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
