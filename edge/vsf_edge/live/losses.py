@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from vsf_edge.live.notices import AGAIN_S, Notices
+from vsf_edge.live.notices import AGAIN_S, Level, Notices
 
 LOOKING_AGAIN_S = 60.0
 """With the policy ``latest`` a camera that is faster than the box is nothing new after the first time."""
@@ -45,7 +45,8 @@ class Losses:
             what = f"{self._lost} frame{'s' if self._lost > 1 else ''}{place}"
         else:
             every = self._lost + self._came
-            what = f"{self._lost} of {every} frames ({100 * self._lost / every:.1f} %) in the last {now - self._told:.0f} s"
+            share, seconds = 100 * self._lost / every, now - self._told
+            what = f"{self._lost} of {every} frames ({share:.1f} %) in the last {seconds:.0f} s"
         if self._everything:
             why = "staining or a sink is too slow for --policy all at this frame rate"
         elif self._told is None:
@@ -53,5 +54,5 @@ class Losses:
         else:
             why = "a longer exposure or fewer pixels would lose fewer"
         self._told, self._lost, self._came = now, 0, 0
-        level = "error" if self._everything else "warning"
+        level: Level = "error" if self._everything else "warning"
         self._notices.tell(level, "frame-lost", f"the camera lost {what}: {why}", always=True)
