@@ -333,6 +333,8 @@ class ExportSpec:
         micrometres; None where it is not known.
     simulated
         Whether the training images were simulated; None where it is not known.
+    halo_px
+        How far the networks see, in pixels; None where they see their whole image.
     """
 
     in_channels: int
@@ -349,6 +351,7 @@ class ExportSpec:
     field_px: int | None = None
     pixel_size_um: float | None = None
     simulated: bool | None = None
+    halo_px: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,7 +61,8 @@ class Plan:
     streams
         How many threads call `Session.run` at the same time; each call gets its share of the processor's cores.
     live
-        Whether batches of few sizes come again and again, so that memory may be pinned and graphs captured for them.
+        Whether batches of few sizes come again and again beside other work, so that memory may be pinned and graphs
+        captured for them, and threads that wait leave the processor to others.
     """
 
     device: str = "cpu"

@@ -112,13 +112,13 @@ def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
     """Give what is best for a live view: several patches at once on a processor, ready slots on a card."""
     cores = os.cpu_count() or 1
     runtime: Runtime = plugins().find("runtime", engine.runtime).create()
-    if engine.plan.device != "cpu":
-        return runtime.open(bundle, replace(engine.plan, live=True), engine.folder)
-    if cores < 2:
+    live = replace(engine.plan, live=True)
+    if engine.plan.device == "cpu" and cores < 2:
         return session
-    return ParallelSession(
-        session, runtime.open(bundle, replace(engine.plan, streams=cores), engine.folder), workers=cores
-    )
+    alone = runtime.open(bundle, live, engine.folder)
+    if engine.plan.device != "cpu":
+        return alone
+    return ParallelSession(alone, runtime.open(bundle, replace(live, streams=cores), engine.folder), workers=cores)
 
 
 def way(engine: Engine) -> str:
