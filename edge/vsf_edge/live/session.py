@@ -26,6 +26,7 @@ from vsf_edge.live.log import log, log_notice
 from vsf_edge.live.measuring import Measuring
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.parts import Parts, trust_table
+from vsf_edge.live.possible import possible
 from vsf_edge.live.preparing import Preparing
 from vsf_edge.live.queues import BoundedQueue, ClosedError
 from vsf_edge.live.settings import LoopSettings
@@ -78,6 +79,7 @@ class LiveLoop:
         self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices, self._stop_now)
         table = trust_table(parts.bundle)
         self._judging = Judging(table)
+        self._ranges = {} if table is None else table.ranges
         self._measuring = Measuring(manifest, table, self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
             parts.source, self._frames, settings, self.notices, self.statistics, self._stop, self._fail,
@@ -218,7 +220,7 @@ class LiveLoop:
             while True:
                 item = self._stained.get()
                 assert item is not None
-                result = self._measuring(item)
+                result = possible(self._measuring(item), self._ranges)
                 self._inside.release()
                 self._deliver(result)
         except ClosedError:
