@@ -41,7 +41,9 @@ def make_bundle(generator: str, path: Path) -> None:
         field_px=FIELD_PX,
         halo_px=halo_of(networks, 1, 32, 2 * SIDE) if generator == "fast" else None,
     )
-    OnnxTarget(OnnxParams(precisions=("fp32",), max_batch=64, max_side=2048 if generator == "fast" else 0)).export(networks, spec, path)
+    OnnxTarget(OnnxParams(precisions=("fp32",), max_batch=64, max_side=2048 if generator == "fast" else 0)).export(
+        networks, spec, path
+    )
     with open_bundle(path) as bundle:
         manifest = dict(bundle.manifest.document)
         files = {name: bundle.read(name) for name in bundle.manifest.files}

@@ -8,8 +8,10 @@ what they give is of no interest here, what they cost is the same as trained. Tw
 - ``fps``: frames come three times as fast as results did at first, newest wins; results per second. Faster would
   measure how the camera, which is a program here, takes the processor away.
 - ``paced``: frames come at half that rate, so that none waits for another; latency percentiles, the median of each
-  stage, and ``outside_ms``: the medians of all stages but the network (`stain`) together. ``cpu_ms_per_frame`` is
-  processor time of the whole process, camera included, which a busy machine hardly changes.
+  stage, and ``outside_ms``: the medians of all stages but the network (`stain`) together. What runs beside the network
+  (the gates) shows in ``over_network_ms``: the median latency less ``network_alone_ms``, what the network takes for the
+  same patches again and again with nothing beside it. ``cpu_ms_per_frame`` is processor time of the whole process,
+  camera included, which a busy machine hardly changes.
 
 Latency counts from when the core got the frame. Run ``python benchmarks/live.py`` for a line per case, with
 ``--json PATH`` for a record, ``--only TEXT`` for some cases, and ``--plot PATH`` for a picture. The cases that matter
@@ -34,14 +36,14 @@ import numpy as np
 
 import _live_bundles
 from _live_frames import Camera, from_memory, recorded_frames, replay_camera
+from _live_network import network_alone, ten_patches
 from _live_page import line, plot, table
 from _record import circumstances
 from vsf_edge.bundle import Bundle, open_bundle
 from vsf_edge.choice import choose
 from vsf_edge.detectors.heads import Heads
-from vsf_edge.frames import FrameResult, LiveSession, Mode, Notice
+from vsf_edge.frames import Frame, FrameResult, LiveSession, Mode, Notice
 from vsf_edge.live.assembling import spread
-from vsf_edge.live.parallel import ParallelSession
 from vsf_edge.live.parts import Parts
 from vsf_edge.live.session import LiveLoop
 from vsf_edge.live.settings import LoopSettings
@@ -128,7 +130,9 @@ def run(
     return document, sink
 
 
-def case(bundle: Bundle, session: Any, camera: Camera, mode: Mode, seconds: float) -> dict[str, Any]:
+def case(
+    bundle: Bundle, session: Any, frames: list[Frame], camera: Camera, mode: Mode, seconds: float
+) -> dict[str, Any]:
     """Give the figures of one case."""
     warm, _ = run(bundle, session, camera, mode, SHORTEST_S, LONGEST_S, WARM)
     if not warm["fps"]:
@@ -143,6 +147,7 @@ def case(bundle: Bundle, session: Any, camera: Camera, mode: Mode, seconds: floa
         return {"cells": None, "fps": None, "reason": "no result at half the rate"}
     stages = {name: spent["p50_ms"] for name, spent in paced["stages"].items()}
     outside = sum(ms for name, ms in stages.items() if name not in ("stain", "wait"))
+    network = network_alone(bundle, session, frames[0], mode)
     return {
         "cells": float(np.median(sink.cells)),
         "answered": paced_sink.answered / max(1, sum(paced_sink.cells)),
@@ -154,23 +159,9 @@ def case(bundle: Bundle, session: Any, camera: Camera, mode: Mode, seconds: floa
         "paced_latency": paced["latency"],
         "paced_stages_p50_ms": stages,
         "outside_ms": round(outside, 3),
+        "network_alone_ms": round(network, 3),
+        "over_network_ms": round(paced["latency"]["p50_ms"] - network, 3),
     }
-
-
-def ten_patches(session: Any) -> dict[str, float]:
-    """Give the median time of ten patches, spread over all cores together, and each on a core of its own."""
-    if not isinstance(session, ParallelSession):
-        return {}
-    patches = np.random.default_rng(0).integers(0, 256, (10, 1, _live_bundles.SIDE, _live_bundles.SIDE), np.uint8)
-    found = {}
-    for way, act in (("spread", session.run), ("a core each", lambda given: list(session.each(lambda one, index: one.run(given[index : index + 1]), len(given))))):
-        times = []
-        for _ in range(8):
-            start = time.perf_counter()
-            act(patches)
-            times.append(1000 * (time.perf_counter() - start))
-        found[way] = round(float(np.median(times[1:])), 1)
-    return found
 
 
 @dataclass
@@ -185,7 +176,7 @@ class Bench:
     ten: dict[str, Any] = field(default_factory=dict)
     load: float = field(default_factory=lambda: os.getloadavg()[0])
     commit: str = field(default_factory=lambda: str(circumstances((), 0.0)["commit"]))
-    _cameras: dict[tuple[int, int], Camera] = field(default_factory=dict)
+    _cameras: dict[tuple[int, int], tuple[list[Frame], Camera]] = field(default_factory=dict)
     _bundles: dict[str, Bundle] = field(default_factory=dict)
     _sessions: dict[tuple[str, str], Any] = field(default_factory=dict)
 
@@ -193,7 +184,7 @@ class Bench:
         """Measure the cases `named`; what there is so far is saved after every case."""
         for name, (generator, runtime, side, mode, heads) in named.items():
             bundle, session = self._bundle(generator), self._session(generator, runtime)
-            self.results[name] = case(bundle, session, self._camera(side, heads), mode, self.seconds)
+            self.results[name] = case(bundle, session, *self._camera(side, heads), mode, self.seconds)
             self.results[name] |= {"generator": generator, "runtime": runtime, "side": side, "mode": mode}
             print(line(name, self.results[name]), flush=True)
             save(self.record())
@@ -223,13 +214,12 @@ class Bench:
                 raise SystemExit(f"--resume: the record's {key} is {before} and now {now[key]}: begin anew")
         self.results, self.ten = record["results"], record["ten_patches_ms"]
 
-    def _camera(self, side: int, heads: int) -> Camera:
+    def _camera(self, side: int, heads: int) -> tuple[list[Frame], Camera]:
         if (side, heads) not in self._cameras:
             frames = recorded_frames(side, heads)
             replayed = self.source == "micromanager"
-            self._cameras[side, heads] = (
-                replay_camera(frames, self.folder / f"{side}-{heads}") if replayed else from_memory(frames)
-            )
+            camera = replay_camera(frames, self.folder / f"{side}-{heads}") if replayed else from_memory(frames)
+            self._cameras[side, heads] = (frames, camera)
         return self._cameras[side, heads]
 
     def _bundle(self, generator: str) -> Bundle:

@@ -92,7 +92,7 @@ class HaloTiling:
             raise TooManyPartsError(
                 f"the model takes {most} pixels at most, too few for a field of {width}x{height} pixels"
             )
-        self._rows, self._columns = min(ways.values(), key=lambda way: _cost(*way, workers))
+        self._rows, self._columns = min(ways.values(), key=lambda way: _cost(way[0], way[1], workers))
         self._magnified = tuple(part.length // field_unit * unit for part in (self._rows, self._columns))
         self._places = list(itertools.product(range(len(self._rows.starts)), range(len(self._columns.starts))))
 

@@ -87,7 +87,7 @@ class Manifest:
     field_px
         Side in pixels of the square that was cut around a head out of a field of training, and resized to the patch.
     halo_px
-        How far the network sees, in pixels of its input; None where it sees its whole image, or the bundle does not say.
+        How far the network sees, in pixels of its input; None where that is its whole image, or not stated.
     pixel_size_um
         Side of a pixel of those fields in micrometres, where it is known.
     simulated

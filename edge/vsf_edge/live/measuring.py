@@ -92,9 +92,9 @@ class Measuring:
         abstained = [""] * count
         unknown = np.full(count, np.nan)
         ends = dict.fromkeys(names, (unknown, unknown))
-        if self._table is not None:
+        if self._table is not None and work.verdicts is not None:
             try:
-                verdicts = self._table.judge(work.patches)
+                verdicts = work.verdicts.result()
                 abstained = list(verdicts.reasons)
                 ends = {name: self._table.intervals(name, values[name], verdicts)[:2] for name in names}
             except Exception as error:  # a gate of another package

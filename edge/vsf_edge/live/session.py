@@ -4,6 +4,7 @@
 
     acquire --frames--> prepare --prepared--> stain --stained--> measure --> sinks, a thread and a queue each
 
+The gates judge a frame's patches in a thread of their own while the network stains them; ``measure`` waits for both.
 Each stage is a thread; NumPy, OpenCV and the runtimes let the others run meanwhile. A stage takes its next item only
 when there is room for what it makes, and with the policy ``latest`` no more frames are inside at once than processors
 can work on, so that nothing grows old there: the frame that is taken is the newest one.
@@ -20,6 +21,7 @@ from vsf_edge.frames import Frame, FrameResult, LiveSession
 from vsf_edge.live.acquiring import Acquisition
 from vsf_edge.live.controls import SessionControls
 from vsf_edge.live.delivery import Delivery
+from vsf_edge.live.judging import Judging
 from vsf_edge.live.log import log, log_notice
 from vsf_edge.live.measuring import Measuring
 from vsf_edge.live.notices import Notices
@@ -76,6 +78,7 @@ class LiveLoop:
         self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
         self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices, self._stop_now)
         table = trust_table(parts.bundle)
+        self._judging = Judging(table)
         self._ranges = {} if table is None else table.ranges
         self._measuring = Measuring(manifest, table, self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
@@ -187,6 +190,7 @@ class LiveLoop:
             if thread.is_alive():
                 self.hung = True
                 self._say("error", "stage-hangs", f"the stage {thread.name} did not stop in time and was left")
+        self._judging.close()
         for queue in (self._frames, self._prepared, self._stained):
             self._forget(queue)
         self._delivery.close(max(0.3, end - time.monotonic()))
@@ -202,6 +206,7 @@ class LiveLoop:
         def work(frame: Frame) -> Work:
             made = Work(frame=frame)
             self._preparing(made)
+            self._judging.begin(made)
             return made
 
         self._pump(self._frames, work, self._prepared, self._inside)

@@ -89,50 +89,57 @@ class Staining:
         work.values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != stains}
 
     def _stain_field(self, work: Work, tiling: Tiling | HaloTiling) -> None:
-        """Cut, stain and blend all tiles; what a core spends beside the network is the stage ``blend``."""
+        """Cut, stain and blend all tiles; the stage ``blend`` is what that takes beside the network."""
         field = tiling.padded(work.frame.pixels)
         start = time.perf_counter()
-        network: list[float] = []
+        beside: list[float] = []
         if isinstance(self._session, ParallelSession):
-            work.field_stains = tiling.blend(self._tile_by_tile(self._session, field, tiling, network))
-            together = self._session.workers
+            work.field_stains = tiling.blend(self._tile_by_tile(self._session, field, tiling, beside))
         else:
-            work.field_stains = tiling.blend(self._tiles_in_batches(field, tiling, network))
-            together = 1
-        whole, spent = 1000 * (time.perf_counter() - start), 1000 * sum(network) / together
-        work.stages_ms["stain"] = work.stages_ms.get("stain", 0.0) + spent
-        work.stages_ms["blend"] = max(0.0, whole - spent)
+            work.field_stains = tiling.blend(self._tiles_in_batches(field, tiling, beside))
+        whole, blend = 1000 * (time.perf_counter() - start), 1000 * sum(beside)
+        work.stages_ms["stain"] = work.stages_ms.get("stain", 0.0) + whole - blend
+        work.stages_ms["blend"] = blend
 
     def _tile_by_tile(
-        self, session: ParallelSession, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, network: list[float]
+        self, session: ParallelSession, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, beside: list[float]
     ) -> Iterator[Array]:
-        """Cut, stain and shrink each tile on a core of its own."""
+        """Cut, stain and shrink each tile on a core of its own.
+
+        `beside` gets each core's share of the seconds that is not spent in the network, and those after the last tile.
+        """
 
         def act(session: Session, index: int) -> tuple[Array, float]:
+            start = time.perf_counter()
             tile = np.empty((1, 1, *tiling.part), field.dtype)
             tiling.cut(field, tile, index)
-            start = time.perf_counter()
+            cut = time.perf_counter()
             stains = session.run(tile)[self._manifest.stains_output][0]
-            seconds = time.perf_counter() - start
-            return tiling.shrunk(stains), seconds
+            stained = time.perf_counter()
+            return tiling.shrunk(stains), cut - start + time.perf_counter() - stained
 
+        last = time.perf_counter()
         for shrunk, seconds in session.each(act, len(tiling)):
-            network.append(seconds)
+            last = time.perf_counter()
+            beside.append(seconds / session.workers)
             yield shrunk
             self._check_stopped()
+        beside.append(time.perf_counter() - last)
 
-    def _tiles_in_batches(self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, network: list[float]) -> Iterator[Array]:
-        first = 0
+    def _tiles_in_batches(
+        self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, beside: list[float]
+    ) -> Iterator[Array]:
+        first, last = 0, time.perf_counter()
         while first < len(tiling):
             most = 1 if isinstance(tiling, HaloTiling) else self._batch  # its parts are as large as many patches
             tiles = np.empty((min(most, len(tiling) - first), 1, *tiling.part), field.dtype)
             tiling.cut(field, tiles, first)
-            start = time.perf_counter()
+            beside.append(time.perf_counter() - last)
             for outputs in self._run(tiles):
-                network.append(time.perf_counter() - start)
+                last = time.perf_counter()
                 yield from map(tiling.shrunk, outputs[self._manifest.stains_output])
-                start = time.perf_counter()
-            first += len(tiles)
+                beside.append(time.perf_counter() - last)
+            first, last = first + len(tiles), time.perf_counter()
 
     def _run(self, patches: npt.NDArray[Any]) -> Iterator[Mapping[str, Array]]:
         """Run `patches` [N, 1, size, size] in parts; a part that fails is tried at half its size, and remembered."""

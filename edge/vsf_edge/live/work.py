@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from vsf_edge.frames import Detection, Frame
 from vsf_edge.halo_tiling import HaloTiling
 from vsf_edge.interfaces import Array
 from vsf_edge.tiling import Tiling
+from vsf_edge.trust import Verdicts
 
 
 @dataclass(kw_only=True)
@@ -23,6 +25,8 @@ class Work:
         Where the heads are, and their patches [N, 1, size, size] in counts.
     tiling
         In mode ``field``: how the field is cut.
+    verdicts
+        What the gates say about the patches, as soon as they have; None where nobody asked them.
     stains
         float32 [S, size, size] of each patch, in counts; empty where they were not stained.
     values
@@ -39,6 +43,7 @@ class Work:
     heads: Sequence[Detection] = ()
     patches: Array | None = None
     tiling: Tiling | HaloTiling | None = None
+    verdicts: Future[Verdicts] | None = None
     stains: Sequence[Array] = ()
     values: Mapping[str, Array] = field(default_factory=dict)
     field_stains: Array | None = None

@@ -100,8 +100,11 @@ def test_the_table_is_in_the_order_of_its_columns(benchmark_script: Any) -> None
     latency = {"p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0}
     stages = {"stain": 4.0}
     whole = {"cells": 1.0, "fps": 5.0, "paced_latency": latency, "paced_stages_p50_ms": stages, "outside_ms": 6.0}
-    results = {name: {**whole, "cpu_ms_per_frame": 7.0} for name, _ in benchmark_script.named_cases(["px, cells"])}
+    results = {
+        name: {**whole, "over_network_ms": 8.0, "cpu_ms_per_frame": 7.0}
+        for name, _ in benchmark_script.named_cases(["px, cells"])
+    }
     rows = benchmark_script.table({"results": results}).splitlines()[2:]
-    assert rows[0] == "| fast, onnxruntime | 512 px | cells | 1 | 5.0 | 1.0 | 2.0 | 3.0 | 4.0 | 6.0 | 7.0 |"
+    assert rows[0] == "| fast, onnxruntime | 512 px | cells | 1 | 5.0 | 1.0 | 2.0 | 3.0 | 4.0 | 6.0 | 8.0 | 7.0 |"
     sides = [row.split(" | ")[1] for row in rows if row.startswith("| fast, openvino")]
     assert sides == ["512 px"] * 2 + ["1024 px"] * 3 + ["2048 px"] * 3
