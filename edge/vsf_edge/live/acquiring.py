@@ -60,13 +60,15 @@ class Acquisition:
         self._last_number: int | None = None
         self.alive_at = time.monotonic()
         """When the source last gave something or nothing; far back where a call of it hangs."""
+        self.opening = False
+        """Whether the source is being opened, which takes a microscope with its stages a while."""
 
     def run(self) -> None:
         """Go on until the source ends or is stopped."""
         try:
             while not self._stop.is_set():
                 try:
-                    self._source.open()
+                    self._open()
                     self._gaps, self._known_lost, self._last_number = 0, 0, None
                     self._read_on()
                 except (EdgeUsageError, SourceEndError) as error:
@@ -84,6 +86,13 @@ class Acquisition:
             self._close()
             self._losses.end()
             self._frames.close()
+
+    def _open(self) -> None:
+        self.alive_at, self.opening = time.monotonic(), True
+        try:
+            self._source.open()
+        finally:
+            self.opening = False
 
     def _read_on(self) -> None:
         last = time.monotonic()

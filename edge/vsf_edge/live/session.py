@@ -169,11 +169,14 @@ class LiveLoop:
             if now - logged >= STATISTICS_EVERY_S:
                 logged = now
                 log("statistics", self.statistics.document())
-            quiet = now - self._acquisition.alive_at
-            if quiet > self._settings.stall_s + self._settings.last_retry_s:
-                self._say(
-                    "error", "source-hangs", f"the source has not answered for {quiet:.0f} s: unplug it, or restart"
-                )
+            self._see_source(now - self._acquisition.alive_at)
+
+    def _see_source(self, quiet: float) -> None:
+        """Tell where the source has not answered for too long."""
+        opening, settings = self._acquisition.opening, self._settings
+        if quiet > (settings.opening_s if opening else settings.stall_s + settings.last_retry_s):
+            what = "is still being opened after" if opening else "has not answered for"
+            self._say("error", "source-hangs", f"the source {what} {quiet:.0f} s: unplug it, or restart")
 
     def _join(self, threads: list[threading.Thread]) -> None:
         """Let the stages finish what they have, then the sinks; what hangs is left when the time is over."""

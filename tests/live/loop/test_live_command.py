@@ -174,7 +174,7 @@ def wait_for(process: subprocess.Popen[str], log: Path, event: str) -> None:
         (("--detector", "hads"), "did you mean 'heads'"),
         (("-D", "contarst=5"), "detector heads has no setting 'contarst'; did you mean 'contrast'?"),
         (("-D", "contrast=high"), "detector heads cannot take contrast=high; allowed is a number"),
-        (("-D", "min-coverage=2"), "min_coverage of the detector heads is 2; give 0.1 to 1"),
+        (("-D", "min-coverage=2"), "0.1 to 1"),
         (("-D", "head_length=90"), "detector heads has no setting 'head_length'"),
         (("-D", "contrast"), "-D 'contrast' is not of the form KEY=VALUE"),
         (("--sink", "nothing:x"), "there is no sink 'nothing'"),
