@@ -61,7 +61,7 @@ def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, man
     Raises
     ------
     EdgeError
-        When they are too few, of several sizes, or hold counts beyond the model's range.
+        When they are too few, of several sizes, hold counts beyond the model's range, or were rescaled to 0 to 1.
     """
     if len(pages) < manifest.in_channels:
         raise EdgeError(f"{name} has {len(pages)} planes and the model takes {manifest.in_channels}")
@@ -77,6 +77,11 @@ def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, man
         raise EdgeError(
             f"{name} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
             f"{manifest.input_full_scale:g}: is it from the same kind of camera?"
+        )
+    if high <= 1 < manifest.input_full_scale and np.issubdtype(pages[0].dtype, np.floating):
+        raise EdgeError(
+            f"{name} holds no value above 1 and the model takes counts from 0 to {manifest.input_full_scale:g}: "
+            "give the camera's counts, not rescaled"
         )
 
 
