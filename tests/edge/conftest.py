@@ -18,7 +18,8 @@ from vsf_export.bundle import CARD_NAME, LICENSE_NAME, LICENSE_TEXT, reference_f
 SIDE = 16
 
 
-def known_graph() -> bytes:
+def known_graph(height: int | str = SIDE, width: int | str = SIDE) -> bytes:
+    """The known model as a graph; a name instead of a number takes any size."""
     constants = {
         "gains": np.array([2, 1], np.float32).reshape(1, 2, 1, 1),
         "axes": np.array([1, 2, 3], np.int64),
@@ -36,9 +37,9 @@ def known_graph() -> bytes:
     graph = helper.make_graph(
         nodes,
         "known",
-        [helper.make_tensor_value_info("brightfield", TensorProto.FLOAT, ["batch", 1, SIDE, SIDE])],
+        [helper.make_tensor_value_info("brightfield", TensorProto.FLOAT, ["batch", 1, height, width])],
         [
-            helper.make_tensor_value_info("stains", TensorProto.FLOAT, ["batch", 2, SIDE, SIDE]),
+            helper.make_tensor_value_info("stains", TensorProto.FLOAT, ["batch", 2, height, width]),
             helper.make_tensor_value_info("dfi", TensorProto.FLOAT, ["batch"]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
