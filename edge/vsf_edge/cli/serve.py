@@ -41,6 +41,7 @@ def command(
     call it, unless --host says otherwise.
     """
     try:
+        import python_multipart  # noqa: F401  (a form with a file needs it, only then)
         import uvicorn
 
         from vsf_edge.service.app import Service, make_service

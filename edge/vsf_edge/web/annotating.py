@@ -42,7 +42,7 @@ def annotate(result: FrameResult, session: LiveSession, painter: Painter, scales
     both = np.concatenate([grey, stains], axis=1)
     lines = _lines(result, session, quantity)
     high = round(LINE * zoom)
-    foot = np.full((high * len(lines) + high // 3, both.shape[1], 3), _DARK[::-1], np.uint8)
+    foot = np.full((high * len(lines) + round(8 * zoom), both.shape[1], 3), _DARK[::-1], np.uint8)
     for index, line in enumerate(lines):
         place = (round(8 * zoom), high * (index + 1) - round(4 * zoom))
         cv2.putText(foot, line, place, _FONT, 0.5 * zoom, _WHITE, round(zoom), cv2.LINE_AA)
