@@ -269,7 +269,7 @@ def _unused(experiment: Experiment, found: Sequence[FieldFiles], root: Path) -> 
         _below(root, path)
         for path in images_below(root)
         if path not in used
-        and path.suffix.lower() in IMAGE_ENDINGS
+        and path.name.lower().endswith(IMAGE_ENDINGS)
         and not any(path in inner.parents for inner in folders)
     ]
 

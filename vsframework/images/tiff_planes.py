@@ -40,8 +40,14 @@ class TiffPlanes:
 
     def __init__(self, path: Path, tiff: Any, series: Any) -> None:
         page = series.keyframe
-        self.height, self.width = int(page.imagelength), int(page.imagewidth)
-        self.chunk: tuple[int, int] = tuple(page.chunks[-2:]) if len(page.chunks) > 1 else (self.height, self.width)
+        sizes = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
+        self.height, self.width = int(sizes["Y"]), int(sizes["X"])
+        whole_pages = (self.height, self.width) == (page.imagelength, page.imagewidth)
+        if not whole_pages and series.dataoffset is None:  # tifffile writes planes one pixel wide as one page
+            raise VsfError(f"{path} stores several planes in one page: save it with one page per plane")
+        self.chunk: tuple[int, int] = (self.height, self.width)
+        if whole_pages and len(page.chunks) > 1:
+            self.chunk = tuple(page.chunks[-2:])
         self._path = path
         self._dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
         self._contiguous: int | None = series.dataoffset
