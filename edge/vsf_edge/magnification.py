@@ -26,6 +26,9 @@ OtherPixelSize: TypeAlias = Literal["refuse", "resample"]
 SAME_WITHIN = 0.01
 """Relative difference of two pixel sizes that calibrations of one microscope show, as `vsf stain` takes it."""
 
+MOST_PIXELS = 1 << 28
+"""Of a resampled field: a wrong calibration could ask for any number."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
@@ -152,10 +155,15 @@ def _field(
         note = f"Taken as it is{compared}; {sizes}."
         return Prepared(brightfield=brightfield, model_input=brightfield, pixel_size_um=size, note=note)
     height, width = (max(1, round(length * scale)) for length in brightfield.shape[1:])
-    resized = np.stack([_resized(plane, height, width) for plane in brightfield])
     missing = [-length % manifest.stride for length in (height, width)]
+    check_size((height + missing[0], width + missing[1]), manifest, path)
+    if height * width > MOST_PIXELS:
+        raise EdgeError(
+            f"{path} would be resampled to {width} x {height} px, more than fit at once ({sizes}): cut it, or say its "
+            "true pixel size (--pixel-size)"
+        )
+    resized = np.stack([_resized(plane, height, width) for plane in brightfield])
     padded = np.pad(resized, ((0, 0), (0, missing[0]), (0, missing[1])), mode="edge")
-    check_size(padded.shape[1:], manifest, path)
     return Prepared(
         brightfield=brightfield,
         model_input=padded,

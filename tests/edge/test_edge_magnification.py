@@ -135,6 +135,12 @@ def test_a_field_of_other_pixels_is_refused_or_resampled(make: Callable[..., Pat
     np.testing.assert_allclose(green, 2 * red)
 
 
+def test_a_calibration_that_asks_for_too_many_pixels_is_refused(make: Callable[..., Path], tmp_path: Path) -> None:
+    path = image(tmp_path / "a.ome.tif", 48, 9000.0)
+    stained = stain(make(**ANY_SIZE), tmp_path / "out", path, Doubling(), kind="field", other_pixel_size="resample")
+    assert "would be resampled to 2160000 x 2160000 px, more than fit at once (image 9000 µm" in stained.problem
+
+
 @pytest.mark.parametrize("size_um", [None, TRAINED])
 def test_a_field_of_the_pixels_of_training_is_resized_as_its_patches_were(
     make: Callable[..., Path], tmp_path: Path, size_um: float | None

@@ -56,6 +56,6 @@ def _listed(sizes: Sequence[tuple[int, int]], names: Sequence[str]) -> str:
     """Say how many images there are, and of the first few the number, the name and the size."""
     if len(sizes) == 1:
         return "one image"
-    words = [f"{index}: {f'{name} ' if name else ''}{width}x{height}"
+    words = [f"{index}: {f'{name[:40]} ' if name else ''}{width}x{height}"
              for index, (name, (width, height)) in enumerate(zip(names, sizes, strict=True))]  # fmt: skip
     return f"{len(sizes)} images ({', '.join(words[:LISTED])}{', ...' if len(words) > LISTED else ''})"

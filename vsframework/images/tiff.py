@@ -60,13 +60,16 @@ def open_tiff(path: Path, scene: int | None = None) -> StoredPlanes:
         if "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
             raise VsfError(f"{path} has a document type in its OME-XML, which no microscope writes: save it anew")
         images = images_of_ome(path, ome, _page_pixels(tiff))
-        files = frozenset().union(*(image.files for image in images))
-        if not files - {path.name}:
-            return _open_ome(path, tiff, images, scene)
-    for name in sorted(files):
+        index = _scene_of_ome(path, images, scene)
+        here = {path.name}
+        whole_set = frozenset[str]().union(*(image.files for image in images))
+        needed = images[index].files if images and _kind(tiff) == "mmstack" else whole_set
+        if needed <= here:
+            return _open_ome(path, tiff, images, index)
+    for name in sorted(needed):
         check_file(path.with_name(name))
     with _silent_tifffile(), tifffile.TiffFile(path) as tiff:
-        return _open_ome(path, tiff, images, scene)
+        return _open_ome(path, tiff, images, index)
 
 
 def check_file(path: Path) -> None:
@@ -83,16 +86,24 @@ def check_file(path: Path) -> None:
         check_directories(path, file, path.stat().st_size)
 
 
-def _open_ome(path: Path, tiff: Any, images: list[OmeImage], scene: int | None) -> StoredPlanes:
-    kind = tiff.series[0].kind if tiff.series else ""
-    if kind == "mmstack":  # Micro-Manager's own index is more to be trusted than its OME-XML
-        described = images[scene or 0].describe(path) if (scene or 0) < len(images) else Description()
-        return _open(path, tiff, _series(path, tiff, scene), described, ome=True)
-    if kind != "ome" or len(tiff.series) != len(images):
-        raise VsfError(f"{path} does not hold what its OME-XML describes: save it as one OME-TIFF")
+def _scene_of_ome(path: Path, images: list[OmeImage], scene: int | None) -> int:
+    if not images:
+        return 0
     here = [not image.files or path.name in image.files for image in images]
-    index = choose_scene(path, [image.size for image in images], [image.name for image in images], scene, here)
-    return _open(path, tiff, tiff.series[index], images[index].describe(path), ome=True)
+    return choose_scene(path, [image.size for image in images], [image.name for image in images], scene, here)
+
+
+def _open_ome(path: Path, tiff: Any, images: list[OmeImage], index: int) -> StoredPlanes:
+    described = images[index].describe(path) if images else Description()
+    if _kind(tiff) == "mmstack":  # Micro-Manager describes every position in each file, which holds only its own
+        return _open(path, tiff, _series(path, tiff, None), described, ome=True)
+    if _kind(tiff) != "ome" or len(tiff.series) != len(images):
+        raise VsfError(f"{path} does not hold what its OME-XML describes: save it as one OME-TIFF")
+    return _open(path, tiff, tiff.series[index], described, ome=True)
+
+
+def _kind(tiff: Any) -> str:
+    return str(tiff.series[0].kind) if tiff.series else ""
 
 
 def _open(path: Path, tiff: Any, series: Any, description: Description, ome: bool = False) -> StoredPlanes:
