@@ -190,6 +190,32 @@ def test_notices_are_shown_and_errors_stay(desk: Desk) -> None:
     assert desk.tab.text("#notices") == ""
 
 
+@pytest.mark.parametrize("sooner", [True, False])
+def test_a_recording_that_fails_is_not_called_begun(tab: Tab, sooner: bool) -> None:
+    """The loop answers at once that it begins, and tells the error when it knows it: before or after the answer."""
+    error = Notice(level="error", kind="recording-failed", text="The folder cannot be written.", time=time.time())
+
+    class Failing(ScriptedControls):
+        def record(self, on: bool) -> str:
+            if sooner:
+                view.notice(error)
+                time.sleep(0.3)
+            return "Recording into a new folder of recordings."
+
+    with viewing(Failing()) as view:
+        view.take(result(0, still=True, **SCENE))
+        tab.open(view.url)
+        tab.until("document.querySelector('#link').textContent === 'Live'")
+        tab.key("r")
+        if not sooner:
+            tab.until("document.querySelector('#notices').textContent.includes('a new folder')")
+            view.notice(error)
+        tab.until("document.querySelector('#notices').textContent.includes('cannot be written')")
+        time.sleep(0.6)
+        assert "a new folder" not in tab.text("#notices")
+        tab.open("about:blank")
+
+
 def test_a_frame_that_was_not_stained_says_why(desk: Desk) -> None:
     desk.controls.paused = True
     time.sleep(0.2)

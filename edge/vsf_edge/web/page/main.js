@@ -164,9 +164,10 @@ function controls({paused, recording}) {
 }
 
 async function request(path, fields) {
+  const errors = notices.errors;
   try {
     const said = await ask(path, fields);
-    if (path !== "/pause") notices.info(said.text);
+    if (path !== "/pause" && notices.errors === errors) notices.info(said.text); // an error may be sooner than the answer
     controls(said);
   } catch (error) {
     notices.error(`${path.slice(1)} did not work: ${error.message}`);
