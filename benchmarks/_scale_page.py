@@ -142,7 +142,7 @@ def _tiled(record: dict[str, Any]) -> list[str]:
         "",
         f"{record['what']}; {_where(record)} (`benchmarks/tiled_staining.py`).",
         "",
-        "| generator | halo | pixels seen, of the field's | time | beside the network | by blocks, with files |",
+        "| generator | halo | pixels seen, of the field's | processor time | beside the network | by blocks, to disk |",
         "|---|---|---|---|---|---|",
     ]
     for name, row in record["results"].items():
