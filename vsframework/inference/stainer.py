@@ -148,7 +148,8 @@ class Stainer:
         """
         if max(brightfield.shape[1:]) > self.image_size:
             return self._stain_large(brightfield, inside, self._together(batch_size))
-        return self.stain(brightfield[None])[0][:, inside[0], inside[1]]
+        stains: npt.NDArray[np.float32] = self.stain(brightfield[None])[0]
+        return stains[:, inside[0], inside[1]]
 
     def _together(self, batch_size: int) -> int:
         """Give how many images may be stained together: batch statistics of others must not leak into one."""

@@ -47,7 +47,9 @@ class Normalisation:
     def brightfield_to_input(self, counts: npt.NDArray[np.generic], out: Float32Array | None = None) -> Float32Array:
         """Turn brightfield counts of any shape into the generator's input, float32; into `out` where there is one."""
         # one copy, changed in place: the patches of a whole training pass here, and large fields
-        images = np.multiply(counts, np.float32(2 / self.brightfield_full_scale), out=out, dtype=np.float32)
+        images: Float32Array = np.multiply(
+            counts, np.float32(2 / self.brightfield_full_scale), out=out, dtype=np.float32
+        )
         images -= 1
         return images
 
