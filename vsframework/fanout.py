@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 import sys
 import time
@@ -14,7 +13,8 @@ from importlib.metadata import entry_points
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from vsframework import freed_memory, hookspecs
+from vsframework import freed_memory
+from vsframework.environment import environment_restored
 from vsframework.errors import UsageError, VsfError
 from vsframework.progress import track
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+PLUGINS = "vsframework"
+"""Group of the entry points by which plugins are found."""
 IN_FLIGHT = 8
 """Tasks per worker that the scheduler knows of: none waits for work, and its memory does not grow with the items."""
 TASK_SECONDS = 0.3
@@ -225,25 +227,11 @@ def _begin_forks(function: Callable[..., Any]) -> str:
 
     function = getattr(function, "func", function)  # of a partial
     packages = {function.__module__.partition(".")[0]}
-    packages |= {point.module.partition(".")[0] for point in entry_points(group=hookspecs.PROJECT)}
+    packages |= {point.module.partition(".")[0] for point in entry_points(group=PLUGINS)}
     modules = sorted(name for name in sys.modules if name.partition(".")[0] in packages)
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
         get_mp_context().set_forkserver_preload(["distributed", *modules])
     return "forkserver"
-
-
-@contextmanager
-def _environment_kept() -> Iterator[None]:
-    """Take back what Dask sets in the environment of this process for its workers to begin with."""
-    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
 
 
 @contextmanager
@@ -285,7 +273,7 @@ def _client(workers: Workers, items: int, function: Callable[..., Any]) -> Itera
             return
         with (
             dask.config.set({"distributed.worker.multiprocessing-method": _begin_forks(function)}),
-            _environment_kept(),
+            environment_restored(WORKER_ENVIRONMENT),  # Dask sets it here, for workers to begin with
             LocalCluster(
                 n_workers=min(workers.count, items),
                 threads_per_worker=1,
