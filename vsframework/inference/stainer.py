@@ -187,7 +187,7 @@ class Stainer:
         with torch.inference_mode():
             batch = torch.from_numpy(self._input(brightfield)).to(device)
             for network, channels in zip(self._generators, self._channels, strict=True):
-                output = network(batch).float().cpu()[..., inside[0], inside[1]]
+                output = network(batch)[..., inside[0], inside[1]].float().cpu()
                 for place, stain in enumerate(channels):
                     self.normalisation.write_counts(output[:, place], stain, out[:, stain])
 
