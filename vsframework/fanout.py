@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import logging
+import pickle
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from vsframework import freed_memory
+from vsframework.environment import environment_restored
 from vsframework.errors import UsageError, VsfError
 from vsframework.progress import track
 
@@ -18,8 +24,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 R = TypeVar("R")
 
+PLUGINS = "vsframework"
+"""Group of the entry points by which plugins are found."""
 IN_FLIGHT = 8
 """Tasks per worker that the scheduler knows of: none waits for work, and its memory does not grow with the items."""
+TASK_SECONDS = 0.3
+"""Items are sent several at a time where one takes less: a task costs some 10 ms, whatever is in it."""
+SHARES = 4
+"""A task holds no more than one of so many parts of what each worker has still to do: no worker waits at the end."""
 MAX_DEATHS = 2
 """An item is given up when this many workers more than one have died over it."""
 DIED = "the worker process died over it every time: out of memory perhaps, or in a crash of a library"
@@ -27,7 +39,8 @@ CONNECT_SECONDS = 10
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1") | {
     "OPENCV_FOR_THREADS_NUM": "1"
 }
-"""The environment of a worker process here: it is one of as many as there are cores to use."""
+"""The environment of a process that is one of as many as there are cores to use."""
+WORKER_ENVIRONMENT = ONE_THREAD | freed_memory.ENVIRONMENT
 
 
 class LostWorkerError(VsfError):
@@ -122,42 +135,68 @@ def _here(function: Callable[[T], R], items: Iterable[T]) -> Iterator[Outcome[R]
 
 
 def _on_dask(function: Callable[[T], R], items: Sequence[T], workers: Workers) -> Iterator[Outcome[R]]:
-    with _client(workers, len(items)) as client:
+    with _client(workers, len(items), function) as client:
         threads = sum(client.nthreads().values()) or workers.count
         suspects: list[int] = []
-        for outcome in _window(client, function, items, range(len(items)), threads * IN_FLIGHT):
+        for outcome in _window(client, function, items, range(len(items)), threads):
             if isinstance(outcome.error, LostWorkerError):
                 suspects.append(outcome.index)
             else:
                 yield outcome
         # whatever lay on a worker when it died is suspected; alone on it, an item can blame no other
-        yield from _window(client, function, items, suspects, 1)
+        yield from _window(client, function, items, suspects, 0)
 
 
 def _window(
-    client: Client, function: Callable[[T], R], items: Sequence[T], indices: Iterable[int], width: int
+    client: Client, function: Callable[[T], R], items: Sequence[T], indices: Sequence[int], threads: int
 ) -> Iterator[Outcome[R]]:
-    """Run the items of `indices`, at most `width` of them known to the scheduler at a time."""
+    """Run the items of `indices`, a few tasks per thread known to the scheduler at a time; one item with no `threads`.
+
+    How many items make a task follows from how long the last ones took.
+    """
     from distributed import as_completed
 
-    places: dict[Any, int] = {}
-
-    def submit(index: int) -> Any:
-        future = client.submit(function, items[index], pure=False)  # pure: two equal items would be one task
-        places[future.key] = index
-        return future
-
+    tasks: dict[Any, list[int]] = {}
     waiting = iter(indices)
-    running = as_completed([submit(index) for index in islice(waiting, width)], loop=client.loop)
+    left, size = len(indices), 1
+
+    def submit() -> Iterator[Any]:
+        nonlocal left
+        some = list(islice(waiting, min(size, max(1, left // (SHARES * max(1, threads))))))
+        if some:
+            left -= len(some)
+            # pure: two equal items would be one task
+            future = client.submit(_several, function, [items[index] for index in some], pure=False)
+            tasks[future.key] = some
+            yield future
+
+    first = [future for _ in range(max(1, threads * IN_FLIGHT)) for future in submit()]
+    running = as_completed(first, loop=client.loop)
     for future in running:
-        index = places.pop(future.key)
-        yield _outcome(index, future)
+        some = tasks.pop(future.key)
+        outcomes, seconds = _outcomes(some, future)
         future.release()
-        for following in islice(waiting, 1):
-            running.add(submit(following))
+        if threads and seconds > 0:
+            size = max(1, int(TASK_SECONDS * len(some) / seconds))
+        for following in submit():
+            running.add(following)
+        yield from outcomes
 
 
-def _outcome(index: int, future: Any) -> Outcome[Any]:
+def _several(function: Callable[[T], R], items: Sequence[T]) -> tuple[list[Outcome[R]], float]:
+    """Call `function` for each of `items` on a worker; gives what became of them, and the seconds that took."""
+    start = time.perf_counter()
+    outcomes = []
+    for outcome in _here(function, items):
+        try:
+            pickle.loads(pickle.dumps(outcome.error))  # noqa: S301 - what was made on this line
+        except Exception:  # it cannot travel, and would take the others with it
+            outcome = Outcome(index=outcome.index, error=VsfError(outcome.reason))
+        outcomes.append(outcome)
+    return outcomes, time.perf_counter() - start
+
+
+def _outcomes(some: Sequence[int], future: Any) -> tuple[list[Outcome[Any]], float]:
     from distributed.scheduler import KilledWorker
 
     if future.status == "cancelled":
@@ -166,16 +205,37 @@ def _outcome(index: int, future: Any) -> Outcome[Any]:
         )
     error = future.exception()
     if error is None:
-        return Outcome(index=index, value=future.result())
+        outcomes, seconds = future.result()
+        return [Outcome(index=some[one.index], value=one.value, error=one.error) for one in outcomes], seconds
     if isinstance(error, KilledWorker):
-        return Outcome(index=index, error=LostWorkerError(DIED))
+        error = LostWorkerError(DIED)
     if not isinstance(error, Exception):
         raise error
-    return Outcome(index=index, error=error)
+    return [Outcome(index=index, error=error) for index in some], 0.0
+
+
+def _begin_forks(function: Callable[..., Any]) -> str:
+    """Have worker processes begin as copies of one that has imported what the work needs; says how they are to begin.
+
+    What this process has imported of the function's package and of the plugins each of its workers would import too:
+    seconds of a processor for each.
+    """
+    if not sys.platform.startswith("linux"):
+        return "spawn"
+    import dask
+    from distributed.utils import get_mp_context
+
+    function = getattr(function, "func", function)  # of a partial
+    packages = {function.__module__.partition(".")[0]}
+    packages |= {point.module.partition(".")[0] for point in entry_points(group=PLUGINS)}
+    modules = sorted(name for name in sys.modules if name.partition(".")[0] in packages)
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        get_mp_context().set_forkserver_preload(["distributed", *modules])
+    return "forkserver"
 
 
 @contextmanager
-def _client(workers: Workers, items: int) -> Iterator[Client]:
+def _client(workers: Workers, items: int, function: Callable[..., Any]) -> Iterator[Client]:
     """Connect to the cluster that `workers` names, or start one on the loopback for as long as this lasts."""
     try:
         import dask
@@ -190,8 +250,9 @@ def _client(workers: Workers, items: int) -> Iterator[Client]:
         "distributed.scheduler.allowed-failures": MAX_DEATHS,
         "distributed.scheduler.http.routes": [],
         "distributed.worker.http.routes": [],
-        # Dask's own sets glibc to give freed memory back at once, which doubles the time that the system takes
-        "distributed.nanny.pre-spawn-environ": ONE_THREAD,
+        "distributed.worker.profile.enabled": False,  # for those pages
+        # Dask's own has freed memory given back at once
+        "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
     }
     with dask.config.set(settings):
         if workers.scheduler is not None:
@@ -211,6 +272,8 @@ def _client(workers: Workers, items: int) -> Iterator[Client]:
                 yield client
             return
         with (
+            dask.config.set({"distributed.worker.multiprocessing-method": _begin_forks(function)}),
+            environment_restored(WORKER_ENVIRONMENT),  # Dask sets it here, for workers to begin with
             LocalCluster(
                 n_workers=min(workers.count, items),
                 threads_per_worker=1,

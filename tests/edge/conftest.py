@@ -13,9 +13,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper, numpy_helper
 
+from vsf_edge.interfaces import Array
+from vsf_edge.magnification import Kind, prepare
+from vsf_edge.manifest import Manifest
 from vsf_export.bundle import CARD_NAME, LICENSE_NAME, LICENSE_TEXT, reference_files, write_bundle
 
 SIDE = 16
+
+
+def read_brightfield(path: Path, manifest: Manifest, kind: Kind = "cell") -> Array:
+    """Give an image as the model takes it: float32 [C, H, W] in counts."""
+    return prepare(path, manifest, kind, "refuse").model_input
 
 
 def known_graph(height: int | str = SIDE, width: int | str = SIDE) -> bytes:

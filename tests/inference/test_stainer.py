@@ -70,6 +70,16 @@ def test_paper_mode_is_the_lottery_of_the_paper(trained_run: Path) -> None:
     assert not np.array_equal(stainer.stain(patches), stainer.stain(patches))
 
 
+def test_an_image_is_reflected_to_what_the_network_can_take(stainer: Stainer) -> None:
+    assert stainer.stride > 1
+    for height, width in ((stainer.stride + 1, 2 * stainer.stride - 1), (1, stainer.stride)):
+        image = brightfield(1, height, width)
+        padding = ((0, 0), (0, 0), (0, -height % stainer.stride), (0, -width % stainer.stride))
+        padded = np.pad(image, padding, mode="reflect")
+        expected = stainer.stain(padded)[..., :height, :width]
+        np.testing.assert_array_equal(stainer.stain(image), expected)
+
+
 def test_the_exporter_gets_the_networks_that_stain(stainer: Stainer) -> None:
     image = brightfield(1, 16, 16)
     inputs = torch.from_numpy(stainer.normalisation.brightfield_to_input(image))

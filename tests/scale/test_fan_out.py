@@ -40,6 +40,48 @@ def test_an_error_costs_its_item(count: int) -> None:
     assert good == {number: number**2 for number in range(COUNT) if number not in (3, 4)}
 
 
+def test_an_error_that_cannot_travel_costs_its_item() -> None:
+    class OddError(Exception):
+        def __init__(self, one: str, two: str) -> None:
+            super().__init__(f"{one} and {two}")  # pickle would call it with one argument
+
+    def odd(number: int) -> int:
+        if number == 5:
+            raise OddError("this", "that")
+        return number
+
+    found = {outcome.index: outcome for outcome in fan_out(odd, range(COUNT), Workers(count=2))}
+    assert found[5].reason == "failed with OddError: this and that"
+    assert [index for index in range(COUNT) if found[index].value == index] == [0, 1, 2, 3, 4, *range(6, COUNT)]
+
+
+def test_short_items_share_tasks_and_keep_their_places() -> None:
+    def task(number: int) -> tuple[int, str]:
+        from distributed import get_worker
+
+        return number, str(get_worker().get_current_task())
+
+    items = range(100, 500)
+    found = list(fan_out(task, items, Workers(count=2)))
+    assert sorted(outcome.index for outcome in found) == list(range(len(items)))
+    values = {outcome.index: outcome.value for outcome in found}
+    assert all(value is not None and value[0] == items[index] for index, value in values.items())
+    tasks = {value[1] for value in values.values() if value is not None}
+    assert len(tasks) < len(items) / 2
+
+
+def test_workers_have_one_thread_and_this_process_what_it_had(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")  # what is set by hand holds
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = dict(os.environ)
+
+    def threads(_: int) -> tuple[str | None, str | None]:
+        return os.environ.get("OMP_NUM_THREADS"), os.environ.get("MKL_NUM_THREADS")
+
+    assert [outcome.value for outcome in fan_out(threads, range(2), Workers(count=2))] == [("1", "7")] * 2
+    assert dict(os.environ) == before
+
+
 def test_an_item_that_kills_its_process_costs_itself_alone() -> None:
     found = outcomes(Workers(count=2), killer=7)
     assert "the worker process died over it every time" in found[7].reason

@@ -12,7 +12,7 @@ from torch import nn
 from vsframework import VsfError
 from vsframework.training.calibration import calibrated
 from vsframework.training.data import epoch_batches
-from vsframework.training.normalisation import Normalisation, normalisation_of
+from vsframework.training.normalisation import IN_CACHE, Normalisation, normalisation_of
 
 scales = st.floats(1, 65535)
 
@@ -32,6 +32,17 @@ def test_counts_survive_the_normalisation(dsdna: float, ssdna: float, seed: int)
 def test_the_lowest_output_is_exactly_no_signal(scale: float) -> None:
     normalisation = Normalisation(brightfield_full_scale=255.0, stain_full_scale=(scale,))
     assert normalisation.output_to_counts(np.full((1, 1, 1), -1, np.float32)).item() == 0
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 7), (2, 700, 300), (1, 2, IN_CACHE + 1)])
+def test_a_large_field_is_turned_into_counts_as_a_patch_is(shape: tuple[int, int, int]) -> None:
+    normalisation = Normalisation(brightfield_full_scale=255.0, stain_full_scale=(200.0, 31.7))
+    count, height, width = shape
+    output = np.random.default_rng(0).normal(0, 1, (count, 2, height, width)).astype(np.float32)
+    counts = np.full_like(output, np.nan)
+    for stain in range(2):
+        normalisation.write_counts(torch.from_numpy(output[:, stain]), stain, counts[:, stain])
+    np.testing.assert_array_equal(counts, normalisation.output_to_counts(output))
 
 
 def test_a_normalisation_survives_json() -> None:

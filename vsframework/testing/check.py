@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vsframework.environment import environment_restored
 from vsframework.errors import VsfError
 from vsframework.plugins import Entry
 from vsframework.progress import track
@@ -99,14 +100,7 @@ def _message(report: Any) -> str:
 @contextlib.contextmanager
 def _own_settings() -> Iterator[None]:
     """Keep the author's pytest settings and other people's pytest plugins out of the contracts."""
-    before = {name: os.environ.get(name) for name in ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")}
-    os.environ.pop("PYTEST_ADDOPTS", None)
-    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    try:
+    with environment_restored(("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD")):
+        os.environ.pop("PYTEST_ADDOPTS", None)
+        os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 Float32Array = npt.NDArray[np.float32]
 
+IN_CACHE = 1 << 16
+"""Pixels that are worked on at a time where several steps follow each other: 256 KiB of float32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Normalisation:
@@ -41,10 +44,12 @@ class Normalisation:
     brightfield_full_scale: float
     stain_full_scale: tuple[float, ...]
 
-    def brightfield_to_input(self, counts: npt.NDArray[np.generic]) -> Float32Array:
-        """Turn brightfield counts of any shape into the generator's input, float32."""
-        images = counts.astype(np.float32)  # a copy, changed in place: the patches of a whole training pass here
-        images *= np.float32(2 / self.brightfield_full_scale)
+    def brightfield_to_input(self, counts: npt.NDArray[np.generic], out: Float32Array | None = None) -> Float32Array:
+        """Turn brightfield counts of any shape into the generator's input, float32; into `out` where there is one."""
+        # one copy, changed in place: the patches of a whole training pass here, and large fields
+        images: Float32Array = np.multiply(
+            counts, np.float32(2 / self.brightfield_full_scale), out=out, dtype=np.float32
+        )
         images -= 1
         return images
 
@@ -55,11 +60,31 @@ class Normalisation:
         images -= 1
         return images
 
-    def output_to_counts(self, output: Float32Array, out: Float32Array | None = None) -> Float32Array:
-        """Turn a generator's output [..., C, H, W] into counts >= 0, float32; into `out` where there is one."""
-        counts = np.add(output, 1, out=out, dtype=np.float32)  # changed in place: large fields pass here
+    def output_to_counts(self, output: Float32Array) -> Float32Array:
+        """Turn a generator's output [..., C, H, W] into counts >= 0, float32."""
+        counts = np.add(output, 1, dtype=np.float32)
         counts *= self._per_channel() / 2
         return np.maximum(counts, 0, out=counts)
+
+    def write_counts(self, output: torch.Tensor, stain: int, counts: Float32Array) -> None:
+        """Do what `output_to_counts` does, for one stain of a large field, without a pass over memory per step.
+
+        Parameters
+        ----------
+        output
+            What a generator gave for it, float32 [N, H, W], on the CPU.
+        stain
+            Which of the stains it is.
+        counts
+            Written to, [N, H, W].
+        """
+        import torch
+
+        target = torch.from_numpy(counts)
+        rows = max(1, IN_CACHE // (len(counts) * counts.shape[2]))
+        for top in range(0, counts.shape[1], rows):
+            band = slice(top, top + rows)
+            torch.add(output[:, band], 1, out=target[:, band]).mul_(self.stain_full_scale[stain] / 2).clamp_(min=0)
 
     def differentiable_counts(self, output: torch.Tensor) -> torch.Tensor:
         """Do what `output_to_counts` does to [..., C, H, W] in torch, on its device and with a gradient."""

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.bundle import Bundle
+from vsf_edge.calibration import pixel_size_of, pixels_of
 from vsf_edge.errors import EdgeError
 from vsf_edge.halo_tiling import HaloTiling, field_tiling
 from vsf_edge.images import check_counts, counts_in, fit
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.judging import Judgement, trust_judge
-from vsf_edge.service.calibration import pixel_size_of, pixels_of
 from vsf_edge.tiling import Tiling
 
 Kind: TypeAlias = Literal["cell", "field"]
