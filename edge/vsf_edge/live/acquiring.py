@@ -60,6 +60,8 @@ class Acquisition:
         self._last_number: int | None = None
         self.alive_at = time.monotonic()
         """When the source last gave something or nothing; far back where a call of it hangs."""
+        self.problem = ""
+        """Why the source gives nothing, as far as it said so; empty once it gave a frame."""
         self.opening = False
         """Whether the source is being opened, which takes a microscope with its stages a while."""
 
@@ -124,7 +126,7 @@ class Acquisition:
                     )
                     raise _StalledError(f"{text}")
                 continue
-            last, stalled, corrupt = time.monotonic(), False, 0
+            last, stalled, corrupt, self.problem = time.monotonic(), False, 0, ""
             if self._failed:
                 self._failed = False
                 self._notices.tell("info", "source-back", "the source gives frames again", always=True)
@@ -166,6 +168,7 @@ class Acquisition:
         self._losses.see(frame.number, max(0, new))
 
     def _tell_failed(self, error: Exception) -> None:
+        self.problem = brief(error)
         if not self._failed and not isinstance(error, _StalledError):
             self._notices.tell(
                 "warning",

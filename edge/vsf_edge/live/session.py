@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from vsf_edge.errors import EdgeError
 from vsf_edge.frames import Frame, FrameResult, LiveSession
 from vsf_edge.live.acquiring import Acquisition
 from vsf_edge.live.controls import SessionControls
@@ -103,7 +104,8 @@ class LiveLoop:
         Raises
         ------
         EdgeError
-            When a sink cannot start, the source refuses its address, or the model cannot work on these frames.
+            When a sink cannot start, the source refuses its address or failed until the end without a single frame, or
+            the model cannot work on these frames.
         """
         threads = [
             threading.Thread(target=target, name=name, daemon=True)
@@ -127,6 +129,8 @@ class LiveLoop:
             log("ended", self.statistics.document())
         if self._error is not None:
             raise self._error
+        if not self.statistics.taken and self._acquisition.problem and not self._asked:
+            raise EdgeError(f"no frame ever came: {self._acquisition.problem}")
 
     def ask_to_stop(self) -> None:
         """End soon; takes no lock, which a signal handler must not."""

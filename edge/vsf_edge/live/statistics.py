@@ -15,6 +15,9 @@ from vsf_edge.frames import FrameResult
 SMALLEST_MS, STEP, BINS = 0.001, 1.01, 2100
 """Bins one per cent wide, from a microsecond to over half an hour."""
 
+MOST_PROBLEMS = 5
+"""So many different reasons are counted, however many there are."""
+
 
 class Durations:
     """Counts durations in bins that are one per cent wide, so that a percentile is right to one per cent."""
@@ -60,6 +63,7 @@ class Statistics:
         self.notices: dict[str, int] = {}
         self.queues: dict[str, int] = {}
         self.taken = self.results = self.unstained = self.cells = self.abstained = 0
+        self.problems: dict[str, int] = {}
         self._first = self._last = math.nan
 
     def took(self) -> None:
@@ -90,7 +94,10 @@ class Statistics:
                 self._first = now
             self._last = now
             self.results += 1
-            self.unstained += bool(result.problem)
+            if result.problem:
+                self.unstained += 1
+                if result.problem in self.problems or len(self.problems) < MOST_PROBLEMS:
+                    self.problems[result.problem] = self.problems.get(result.problem, 0) + 1
             self.cells += len(result.cells)
             self.abstained += sum(bool(cell.abstained) for cell in result.cells)
             self.latency.add(result.latency_ms)
@@ -113,6 +120,7 @@ class Statistics:
                 "results": self.results,
                 "fps": _rounded(fps),
                 "not_stained": self.unstained,
+                "not_stained_because": dict(self.problems),
                 "cells": self.cells,
                 "cells_abstained": self.abstained,
                 "dropped": dict(self.dropped),
@@ -130,6 +138,7 @@ def lines(document: Mapping[str, Any]) -> list[str]:
         found[0] += f", {document['fps']:.1f} per second"
     if document["not_stained"]:
         found[0] += f", {document['not_stained']} of them not stained"
+        found += [f"  {count} not stained: {problem}" for problem, count in document["not_stained_because"].items()]
     if latency["count"]:
         found.append(f"capture to result: {_percentiles(latency)}")
         found += [f"  {name}: {_percentiles(stage)}" for name, stage in document["stages"].items()]

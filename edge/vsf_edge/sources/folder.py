@@ -69,10 +69,10 @@ class Folder:
     def open(self) -> None:
         """Look what is there already."""
         if self._known is None:
-            if not self._address or not self._folder.is_dir():
-                raise EdgeUsageError(
-                    f"there is no folder {self._address!r} to watch: make it, or give --source folder:FOLDER"
-                )
+            if not self._address:
+                raise EdgeUsageError("source folder needs a folder to watch: --source folder:FOLDER")
+            if not self._folder.is_dir():
+                raise EdgeUsageError(f"there is no folder {self._address!r} to watch: make it, or give another one")
             self._known = set() if self._set.existing else set(self._names())
         self._names()
         self._arriving.clear()

@@ -14,6 +14,7 @@ from live_doubles import KeepingSink, ScriptedSource, a_frame, drawn_frame, fram
 
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import CorruptFrameError, EdgeError
+from vsf_edge.live.statistics import lines
 from vsf_edge.runtimes.onnxruntime import OnnxRuntime
 
 MakeLoop = Callable[..., Any]
@@ -129,6 +130,17 @@ def test_another_bit_depth_is_shown_and_recorded_but_gets_no_number(make_loop: M
     assert not cell.stains.any()
     assert "bit-depth-changed" in kinds(sink)
     assert document["not_stained"] == 2
+    assert document["not_stained_because"] == {deep_one.problem: 2}
+    assert any(f"2 not stained: {deep_one.problem}" in line for line in lines(document))
+
+
+def test_a_camera_that_never_gave_a_frame_is_an_error_at_the_end(make_loop: MakeLoop) -> None:
+    never = ScriptedSource(open_errors=dict.fromkeys(range(1, 100), EdgeError("camera 7 is not plugged in")))
+    with pytest.raises(EdgeError, match="no frame ever came: camera 7 is not plugged in"):
+        make_loop(never, {}, seconds=0.5).run()
+    told = make_loop(ScriptedSource(open_errors=dict.fromkeys(range(1, 100), EdgeError("no camera"))), {}, seconds=5)
+    threading.Timer(0.3, told.ask_to_stop).start()
+    told.run()
 
 
 @pytest.mark.parametrize("level", [0, 255])
