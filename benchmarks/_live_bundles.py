@@ -13,6 +13,7 @@ from vsf_edge.plugins import plugins
 from vsf_export.bundle import TRUST_NAME, write_bundle
 from vsf_export.targets.onnx_graph import OnnxTarget
 from vsf_export.targets.onnx_params import OnnxParams
+from vsframework.inference.receptive_field import halo_of
 from vsframework.interfaces import ExportSpec
 from vsframework.plugins import registry
 
@@ -38,8 +39,11 @@ def make_bundle(generator: str, path: Path) -> None:
         quantifier=quantifier,
         reference=np.random.default_rng(0).integers(0, 256, (2, 1, SIDE, SIDE)).astype(np.float32),
         field_px=FIELD_PX,
+        halo_px=halo_of(networks, 1, 32, 2 * SIDE) if generator == "fast" else None,
     )
-    OnnxTarget(OnnxParams(precisions=("fp32",), max_batch=64)).export(networks, spec, path)
+    OnnxTarget(OnnxParams(precisions=("fp32",), max_batch=64, max_side=2048 if generator == "fast" else 0)).export(
+        networks, spec, path
+    )
     with open_bundle(path) as bundle:
         manifest = dict(bundle.manifest.document)
         files = {name: bundle.read(name) for name in bundle.manifest.files}

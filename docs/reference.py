@@ -1,4 +1,4 @@
-"""Writes docs/experiment-file.md, docs/commands.md and the tables of docs/sources.md from the code.
+"""Writes docs/experiment-file.md, docs/commands.md and the tables of settings in other pages from the code.
 
 So they cannot fall behind it. Run ``make docs`` after a change; a test compares.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 import typing
+from functools import partial
 from pathlib import Path
 
 import click
@@ -63,16 +64,17 @@ def commands() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def sources() -> str:
-    """Give docs/sources.md with the table of every ``<!-- settings of NAME -->`` written anew."""
-    text = (HERE / "sources.md").read_text(encoding="utf-8")
-    return re.sub(r"(<!-- settings of ([\w-]+) -->\n)(?:\|.*\n)*", lambda found: found[1] + _settings(found[2]), text)
+def settings(page: str) -> str:
+    """Give `page` with the table of every ``<!-- settings of KIND NAME -->`` written anew."""
+    text = (HERE / page).read_text(encoding="utf-8")
+    table = r"(<!-- settings of (\w+) ([\w-]+) -->\n)(?:\|.*\n)*"
+    return re.sub(table, lambda found: found[1] + _settings(found[2], found[3]), text)
 
 
-def _settings(source: str) -> str:
+def _settings(kind: str, name: str) -> str:
     rows = [
         f"| `{item.name}` | {f'`{item.default}`' if item.default else 'none'} | {item.allowed} | {item.text} |"
-        for item in describe_settings(plugins().find("source", source).point.load().settings)
+        for item in describe_settings(plugins().find(kind, name).settings())
     ]
     return "\n".join(["| setting | default | allowed | meaning |", "|---|---|---|---|", *rows]) + "\n"
 
@@ -124,7 +126,8 @@ def write() -> None:
 PAGES: dict[str, typing.Callable[[], str]] = {
     "experiment-file.md": experiment_file,
     "commands.md": commands,
-    "sources.md": sources,
+    "sources.md": partial(settings, "sources.md"),
+    "detection.md": partial(settings, "detection.md"),
 }
 
 if __name__ == "__main__":

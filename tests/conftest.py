@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("project", deadline=None)  # speed is a benchmark's business, and test machines are noisy
-settings.load_profile("project")
+# no deadline: speed is a benchmark's business, and test machines are noisy
+settings.register_profile("project", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)  # the same examples every time: .ci/run asks for it
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

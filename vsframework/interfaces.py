@@ -218,11 +218,17 @@ class Generator(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Quantity:
-    """A named value that a quantifier gives: its name, its unit ("1" for a ratio), and what it means."""
+    """A named value that a quantifier gives: its name, its unit ("1" for a ratio), and what it means.
+
+    `lowest` and `highest` are the ends of what it can be at all, whatever the stains are (a share is 0 to 1); None
+    where there is no end. No interval reaches beyond them.
+    """
 
     name: str
     unit: str
     description: str
+    lowest: float | None = None
+    highest: float | None = None
 
 
 @runtime_checkable
@@ -327,6 +333,8 @@ class ExportSpec:
         micrometres; None where it is not known.
     simulated
         Whether the training images were simulated; None where it is not known.
+    halo_px
+        How far the networks see, in pixels; None where they see their whole image.
     """
 
     in_channels: int
@@ -343,6 +351,7 @@ class ExportSpec:
     field_px: int | None = None
     pixel_size_um: float | None = None
     simulated: bool | None = None
+    halo_px: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

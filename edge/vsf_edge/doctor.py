@@ -21,6 +21,9 @@ PAPER_GFLOP = 23.8
 REAL_TIME_MS = 40.0
 """One frame at 25 frames per second."""
 
+DEMO = Path(__file__).parent / "demo" / "model.vsf"
+"""The model that is shipped to try with: trained on simulated cells."""
+
 _PACKAGES = ("numpy", "opencv-python-headless", "click", "tifffile", "cryptography")
 
 
@@ -83,6 +86,7 @@ def examine(plugins: EdgePlugins) -> Examination:
         answers = list(pool.map(lambda plugin: probe.availability(plugin.point.value), found))
     facts: dict[str, Any] = {
         "vsf_edge": __version__,
+        "demo_model": str(DEMO) if DEMO.is_file() else None,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cpu": {"name": cpu_name(), "cores": usable_cores(), "features": list(cpu_features())},

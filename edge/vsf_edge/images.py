@@ -23,27 +23,11 @@ MAX_IMAGE_BYTES = 1 << 30
 _UNCOMPRESSED = [cv2.IMWRITE_TIFF_COMPRESSION, 1]  # what every reader opens, plain ImageJ among them
 
 
-def read_brightfield(path: Path, manifest: Manifest, crop: bool = True) -> Array:
-    """Read one image as the model takes it: float32 [C, H, W] in counts.
-
-    A model of one plane takes the first page of a file; one of several planes takes as many pages. A colour file is
-    taken where its planes are equal, as cameras with a colour format write grey. A `crop` is a square image of one
-    cell and is resized to the model's patch, as the crops of its training were; without it, every pixel is kept.
-
-    Raises
-    ------
-    EdgeError
-        When it cannot be read, has colour, a size that the model does not take, or counts beyond the model's range.
-    """
-    pages = counts_in(_content(path), path, manifest)
-    if crop:
-        pages = [fit(page, manifest, path) for page in pages]
-    _check_size(pages[0].shape, manifest, path)
-    return np.stack(pages).astype(np.float32)
-
-
 def counts_in(content: npt.NDArray[np.uint8], name: Path | str, manifest: Manifest) -> list[npt.NDArray[np.generic]]:
     """Give the brightfield planes in the bytes of an image file, each [H, W], all of one size and in counts.
+
+    A model of one plane takes the first page of a file; one of several planes takes as many pages. A colour file is
+    taken where its planes are equal, as cameras with a colour format write grey.
 
     Raises
     ------
@@ -61,7 +45,7 @@ def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, man
     Raises
     ------
     EdgeError
-        When they are too few, of several sizes, or hold counts beyond the model's range.
+        When they are too few, of several sizes, hold counts beyond the model's range, or were rescaled to 0 to 1.
     """
     if len(pages) < manifest.in_channels:
         raise EdgeError(f"{name} has {len(pages)} planes and the model takes {manifest.in_channels}")
@@ -78,6 +62,11 @@ def check_counts(pages: Sequence[npt.NDArray[np.generic]], name: Path | str, man
             f"{name} holds values from {low:g} to {high:g} and the model takes counts from 0 to "
             f"{manifest.input_full_scale:g}: is it from the same kind of camera?"
         )
+    if high <= 1 < manifest.input_full_scale and np.issubdtype(pages[0].dtype, np.floating):
+        raise EdgeError(
+            f"{name} holds no value above 1 and the model takes counts from 0 to {manifest.input_full_scale:g}: "
+            "give the camera's counts, not rescaled"
+        )
 
 
 def read_pages(path: Path) -> list[Pixels]:
@@ -88,7 +77,7 @@ def read_pages(path: Path) -> list[Pixels]:
     EdgeError
         When it cannot be read, is cut off, has colour, or does not hold camera counts.
     """
-    pages = [_grey(page, path) for page in _decode(_content(path), path)]
+    pages = [_grey(page, path) for page in _decode(content_of(path), path)]
     if any(page.dtype == np.float32 for page in pages):
         raise EdgeError(f"{path} holds float32 pixels and a camera gives uint8 or uint16: save raw counts")
     return [cast(Pixels, page) for page in pages]
@@ -108,11 +97,19 @@ def write_stain(path: Path, stain: Array, dtype: str = "float32") -> None:
     write_bytes(path, encoded.tobytes())
 
 
-def write_ome(path: Path, brightfield: Array, stains: Array, manifest: Manifest, dtype: str = "float32") -> None:
+def write_ome(
+    path: Path,
+    brightfield: Array,
+    stains: Array,
+    manifest: Manifest,
+    dtype: str = "float32",
+    pixel_size_um: float | None = None,
+    note: str = "",
+) -> None:
     """Write one OME-TIFF with the planes of `brightfield` [C, H, W] and the `stains` [S, H, W], counts, by name.
 
-    In uncompressed strips, which every reader opens. The pixel size is given where the bundle knows it and the image
-    was not resized; the names of the planes are those of the bundle.
+    In uncompressed strips, which every reader opens. The names of the planes are those of the bundle; `pixel_size_um`
+    is that of the planes, None where it is not known, and `note` ends its description.
 
     Raises
     ------
@@ -127,11 +124,11 @@ def write_ome(path: Path, brightfield: Array, stains: Array, manifest: Manifest,
     metadata: dict[str, object] = {
         "axes": "CYX",
         "Channel": {"Name": [*planes, *(stain.name for stain in manifest.stains)]},
-        "Description": f"Virtual stains by vsf-edge; {manifest.intended_use}. Counts.",
+        "Description": f"Virtual stains by vsf-edge; {manifest.intended_use}. Counts. {note}".strip(),
     }
-    if manifest.pixel_size_um is not None:
-        size = manifest.pixel_size_um
-        metadata |= {"PhysicalSizeX": size, "PhysicalSizeXUnit": "µm", "PhysicalSizeY": size, "PhysicalSizeYUnit": "µm"}
+    if pixel_size_um is not None:
+        metadata |= {f"PhysicalSize{axis}": pixel_size_um for axis in "XY"}
+        metadata |= {f"PhysicalSize{axis}Unit": "µm" for axis in "XY"}
     image = _as_dtype(np.concatenate([brightfield, stains]), dtype, path)
     stream = io.BytesIO()
     tifffile.imwrite(stream, image, ome=True, photometric="minisblack", metadata=metadata)
@@ -147,8 +144,14 @@ def _as_dtype(counts: Array, dtype: str, path: Path) -> npt.NDArray[np.float32 |
     return rounded.astype(np.uint16)
 
 
-def _content(path: Path) -> npt.NDArray[np.uint8]:
-    """Give the bytes of a file. Through memory: OpenCV cannot open every path on every system."""
+def content_of(path: Path) -> npt.NDArray[np.uint8]:
+    """Give the bytes of a file. Through memory: OpenCV cannot open every path on every system.
+
+    Raises
+    ------
+    EdgeError
+        When it cannot be read, or is larger than any image should be.
+    """
     try:
         if path.stat().st_size > MAX_IMAGE_BYTES:
             raise EdgeError(f"{path} is larger than {MAX_IMAGE_BYTES >> 20} MiB")
@@ -195,7 +198,14 @@ def fit(page: npt.NDArray[np.generic], manifest: Manifest, name: Path | str) -> 
     return np.asarray(cv2.resize(page.astype(np.float32), (size, size), interpolation=method))
 
 
-def _check_size(shape: tuple[int, ...], manifest: Manifest, path: Path) -> None:
+def check_size(shape: tuple[int, ...], manifest: Manifest, path: Path) -> None:
+    """Refuse an image [H, W] of a size that the model does not take.
+
+    Raises
+    ------
+    EdgeError
+        When it is too large, or no multiple of the model's stride.
+    """
     for side, length, wanted in (("high", shape[0], manifest.height), ("wide", shape[1], manifest.width)):
         if wanted is not None and length != wanted:
             raise EdgeError(

@@ -61,7 +61,8 @@ class Plan:
     streams
         How many threads call `Session.run` at the same time; each call gets its share of the processor's cores.
     live
-        Whether batches of few sizes come again and again, so that memory may be pinned and graphs captured for them.
+        Whether batches of few sizes come again and again beside other work, so that memory may be pinned and graphs
+        captured for them, and threads that wait leave the processor to others.
     """
 
     device: str = "cpu"
@@ -150,8 +151,9 @@ class Detector(Protocol):
     """Finds the heads of a live frame.
 
     Named by an entry point ``detector.NAME``; built with the keyword ``head_length`` (pixels), and with keywords of its
-    own, which have defaults; built anew when the scale changes. `detect` is called from one thread, once per
-    frame, and must be quick: a frame waits for it.
+    own, which have defaults and are the settings of ``-D key=value`` (ranges and sentences: :mod:`vsf_edge.settings`);
+    built anew when the scale changes. `detect` is called from one thread, once per frame, and must be quick: a frame
+    waits for it.
     """
 
     def detect(self, pixels: Pixels) -> Sequence[Detection]:

@@ -32,7 +32,7 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b")
     except OSError as error:
-        raise EdgeError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise EdgeError(f"{path.parent} cannot be written ({error.strerror or error}): name another folder") from error
     with file:
         if not _try(file):
             waiting()

@@ -15,8 +15,8 @@ from vsf_edge.errors import BundleError
 from vsf_edge.json_entries import Entries, is_name, parse_json
 
 FORMAT = "vsframework-bundle"
-SCHEMA_VERSION = "1.1"
-"""1.1 added ``input.field_px`` and ``simulated``; bundles of 1.0 are read, without them."""
+SCHEMA_VERSION = "1.2"
+"""1.1 added ``input.field_px`` and ``simulated``, 1.2 ``input.halo_px``; older bundles are read, without them."""
 MANIFEST_NAME = "manifest.json"
 MAX_CHANNELS = 64
 
@@ -86,6 +86,8 @@ class Manifest:
         What the graph was made for; None where nothing limits it.
     field_px
         Side in pixels of the square that was cut around a head out of a field of training, and resized to the patch.
+    halo_px
+        How far the network sees, in pixels of its input; None where that is its whole image, or not stated.
     pixel_size_um
         Side of a pixel of those fields in micrometres, where it is known.
     simulated
@@ -117,6 +119,7 @@ class Manifest:
     max_height: int | None = None
     max_width: int | None = None
     field_px: int | None = None
+    halo_px: int | None = None
     pixel_size_um: float | None = None
     simulated: bool | None = None
     drift_limit: float | None = None
@@ -195,6 +198,7 @@ def _read(entries: Entries) -> Manifest:
         max_width=entries.optional_count("input.max_width"),
         drift_limit=entries.optional_positive("parity_limit"),
         field_px=entries.optional_count("input.field_px"),
+        halo_px=entries.optional_count("input.halo_px"),
         pixel_size_um=entries.optional_positive("input.pixel_size_um"),
         simulated=entries.optional_truth("simulated"),
         documents=_listed(entries, "documents", files, minimum=0),

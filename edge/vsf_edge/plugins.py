@@ -23,6 +23,7 @@ from typing import Any
 
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.interfaces import Detector, Gate, Runtime, Sink, Source
+from vsf_edge.settings import settings_of
 
 ENTRY_POINT_GROUP = "vsf_edge"
 
@@ -35,6 +36,9 @@ KINDS: dict[str, type[Any]] = {
 }
 """The kinds and the Protocol of each."""
 
+OURS: dict[str, tuple[str, ...]] = {"detector": ("head_length",)}
+"""Keywords that the edge itself gives to plugins of a kind; the others are settings."""
+
 
 @dataclass(frozen=True)
 class EdgePlugin:
@@ -45,6 +49,27 @@ class EdgePlugin:
     origin: str
     point: EntryPoint
 
+    def load(self) -> Any:
+        """Import its class.
+
+        Raises
+        ------
+        EdgeError
+            Whatever goes wrong meanwhile, in one sentence.
+        """
+        try:
+            return self.point.load()
+        except (Exception, SystemExit) as error:
+            raise self._failed(error) from error
+
+    def settings(self) -> type[Any]:
+        """Give its settings dataclass, which :mod:`vsf_edge.settings` reads and describes."""
+        kind = self.load()
+        try:
+            return settings_of(kind, ours=OURS.get(self.kind, ()))
+        except Exception as error:  # a constructor whose types cannot be looked up
+            raise self._failed(error) from error
+
     def create(self, *address: str, **settings: Any) -> Any:
         """Import and build it with `address` (sources and sinks) and `settings`.
 
@@ -53,19 +78,23 @@ class EdgePlugin:
         EdgeError
             Whatever goes wrong in it, in one sentence.
         """
+        kind = self.load()
         try:
-            built = self.point.load()(*address, **settings)
+            built = kind(*address, **settings)
         except EdgeError:  # says in a sentence what is wrong with an address or a setting
             raise
         except (Exception, SystemExit) as error:
-            text = " ".join(str(error).split())
-            raise EdgeError(
-                f"{self.kind} {self.name!r} of {self.origin} could not be loaded from {self.point.value}: "
-                f"{type(error).__name__}: {text}"
-            ) from error
+            raise self._failed(error) from error
         if not isinstance(built, KINDS[self.kind]):
             raise EdgeError(f"{self.kind} {self.name!r} of {self.origin} has not the methods of a {self.kind}")
         return built
+
+    def _failed(self, error: BaseException) -> EdgeError:
+        text = " ".join(str(error).split())
+        return EdgeError(
+            f"{self.kind} {self.name!r} of {self.origin} could not be loaded from {self.point.value}: "
+            f"{type(error).__name__}: {text}"
+        )
 
 
 class EdgePlugins:

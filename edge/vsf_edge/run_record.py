@@ -21,10 +21,11 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """An image that is done: its values by column (NaN where there is none), and why they are withheld."""
+    """An image that is done: its values by column (NaN where there is none), why they are withheld, how it was read."""
 
     values: dict[str, float]
     abstained: str = ""
+    note: str = ""
 
 
 class RunRecord:
@@ -48,19 +49,26 @@ class RunRecord:
             if entry["files"] != [str(file.relative_to(self._out)) for file in files]:
                 return None
             values = {str(name): _number(value) for name, value in entry["values"].items()}
-            return Done(values=values, abstained=str(entry["abstained"]))
+            return Done(values=values, abstained=str(entry["abstained"]), note=str(entry.get("magnification", "")))
         except (OSError, ValueError, TypeError, KeyError, AttributeError):
             return None
 
     def add(
-        self, image: Path, state: list[int], files: list[Path], values: Mapping[str, float], abstained: str
+        self,
+        image: Path,
+        state: list[int],
+        files: list[Path],
+        values: Mapping[str, float],
+        abstained: str,
+        note: str = "",
     ) -> None:
-        """Note an image as done; `state` is that of `state_of` from before it was read."""
+        """Note an image as done; `state` is that of `state_of` from before it was read, `note` its magnification."""
         self._done[str(image)] = {
             "state": state,
             "files": [str(file.relative_to(self._out)) for file in files],
             "values": {name: None if math.isnan(value) else value for name, value in values.items()},
             "abstained": abstained,
+            "magnification": note,
         }
 
     def write(self) -> None:

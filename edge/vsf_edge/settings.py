@@ -12,13 +12,15 @@
         def __init__(self, address: str = "", **given: object) -> None:
             self._set = read_settings(CameraSettings, given, "source camera")
 
-The class attribute ``settings`` is what the documentation is held to.
+The class attribute ``settings`` is what the documentation is held to. A detector without one has the keywords of its
+constructor as settings (`settings_of`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+import inspect
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import Field, dataclass, field, fields, make_dataclass
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_type_hints
 
@@ -47,6 +49,24 @@ class SettingDescription:
     default: str
     allowed: str
     text: str
+
+
+def settings_of(plugin: type[Any], ours: Collection[str] = ()) -> type[Any]:
+    """Give the settings dataclass of a plugin's class.
+
+    It is the class attribute ``settings``, or else made of the constructor's keywords that have a type and a default;
+    those named in `ours` are nobody's to set.
+    """
+    declared: type[Any] | None = getattr(plugin, "settings", None)
+    if declared is not None:
+        return declared
+    types = get_type_hints(plugin.__init__)
+    made = [
+        (name, types[name], setting(parameter.default, ""))
+        for name, parameter in inspect.signature(plugin).parameters.items()
+        if name not in ours and types.get(name) in (str, int, float, bool) and parameter.default is not parameter.empty
+    ]
+    return make_dataclass(f"{plugin.__name__}Settings", made, frozen=True, kw_only=True)
 
 
 def describe_settings(kind: type[Any]) -> list[SettingDescription]:

@@ -18,9 +18,10 @@ import numpy as np
 from vsf_edge.atomic import write_bytes
 from vsf_edge.bundle import Bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError, brief
-from vsf_edge.images import read_brightfield, write_ome, write_stain
+from vsf_edge.images import write_ome, write_stain
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.judging import Judge, Judgement
+from vsf_edge.magnification import Kind, OtherPixelSize, Prepared, prepare
 from vsf_edge.manifest import Manifest
 from vsf_edge.run_record import Done, RunRecord, state_of
 
@@ -42,11 +43,17 @@ class Style:
         ``tiff``: a file per stain. ``ome-tiff``: a file per image, with the brightfield.
     kind
         ``cell``: a square crop of one cell, resized to the patch of training. ``field``: taken as it is.
+    other_pixel_size
+        Whether an image of other pixels than those of training is refused or resampled.
+    pixel_size_um
+        Of the images, in the place of what they say; None for that.
     """
 
     dtype: str = "float32"
     format: str = "tiff"
-    kind: str = "cell"
+    kind: Kind = "cell"
+    other_pixel_size: OtherPixelSize = "refuse"
+    pixel_size_um: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +61,7 @@ class StainedImage:
     """What became of one image: the files and values it gave, or the sentence that says why not.
 
     `abstained` says why a judge withholds the quantities, which are NaN then; `judged` holds its further columns.
-    `skipped` says that it was done before.
+    `note` says at which magnification it was stained, and `skipped` that it was done before.
     """
 
     image: Path
@@ -62,6 +69,7 @@ class StainedImage:
     quantities: dict[str, float] = field(default_factory=dict)
     abstained: str = ""
     judged: dict[str, float] = field(default_factory=dict)
+    note: str = ""
     skipped: bool = False
     problem: str = ""
 
@@ -94,6 +102,15 @@ def stain_images(
     return _Staining(bundle.manifest, session, out, style, judge, record).go(targets, batch)
 
 
+@dataclass(frozen=True)
+class _Waiting:
+    """An image that is read, and the state of its file before."""
+
+    image: Path
+    prepared: Prepared
+    state: list[int]
+
+
 class _Staining:
     """One run over all images."""
 
@@ -116,7 +133,7 @@ class _Staining:
         self._saved = time.monotonic()
 
     def go(self, targets: dict[Path, list[Path]], batch: int) -> Iterator[StainedImage]:
-        waiting: list[tuple[Path, Array, list[int]]] = []
+        waiting: list[_Waiting] = []
         try:
             for image, files in targets.items():
                 known = self._record.done(image, files) if self._record else None
@@ -127,16 +144,17 @@ class _Staining:
                     continue
                 state = state_of(image)
                 try:
-                    brightfield = read_brightfield(image, self._manifest, crop=self._style.kind == "cell")
+                    style = self._style
+                    prepared = prepare(image, self._manifest, style.kind, style.other_pixel_size, style.pixel_size_um)
                 except EdgeError as error:
                     yield from self._stain(waiting, targets)
                     waiting = []
                     yield self._note(StainedImage(image=image, problem=str(error)))
                     continue
-                if waiting and waiting[0][1].shape != brightfield.shape:
+                if waiting and waiting[0].prepared.model_input.shape != prepared.model_input.shape:
                     yield from self._stain(waiting, targets)
                     waiting = []
-                waiting.append((image, brightfield, state))
+                waiting.append(_Waiting(image, prepared, state))
                 if len(waiting) == batch:
                     yield from self._stain(waiting, targets)
                     waiting = []
@@ -144,43 +162,52 @@ class _Staining:
         finally:
             self._save()
 
-    def _stain(
-        self, waiting: list[tuple[Path, Array, list[int]]], targets: dict[Path, list[Path]]
-    ) -> Iterator[StainedImage]:
+    def _stain(self, waiting: list[_Waiting], targets: dict[Path, list[Path]]) -> Iterator[StainedImage]:
         """Stain the `waiting` images at once; one by one where that fails, so that one cannot spoil the others."""
         if not waiting:
             return
         try:
-            outputs = self._session.run(np.stack([brightfield for _, brightfield, _ in waiting]))
+            outputs = self._session.run(np.stack([item.prepared.model_input for item in waiting]))
         except Exception as error:  # a runtime is a plugin: whatever it raises must not take the other images down
             if len(waiting) > 1:
                 for one in waiting:
                     yield from self._stain([one], targets)
                 return
-            image = waiting[0][0]
+            image = waiting[0].image
             text = str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {brief(error)}"
             yield self._note(StainedImage(image=image, problem=f"{image} could not be stained: {text}"))
             return
-        for index, (image, brightfield, state) in enumerate(waiting):
+        for index, item in enumerate(waiting):
             one_output = {name: values[index] for name, values in outputs.items()}
-            stained = self._finish(image, targets[image], brightfield, one_output)
+            stained = self._finish(item, targets[item.image], one_output)
             if self._record and not stained.problem:
                 values = {**stained.quantities, **stained.judged}
-                self._record.add(image, state, targets[image], values, stained.abstained)
+                self._record.add(item.image, item.state, targets[item.image], values, stained.abstained, stained.note)
             yield self._note(stained)
 
-    def _finish(self, image: Path, files: list[Path], brightfield: Array, outputs: Mapping[str, Array]) -> StainedImage:
-        manifest = self._manifest
+    def _finish(self, item: _Waiting, files: list[Path], outputs: Mapping[str, Array]) -> StainedImage:
+        manifest, image, prepared = self._manifest, item.image, item.prepared
         try:
             stains = outputs[manifest.stains_output]
             if not np.isfinite(stains).all():
                 raise EdgeError(f"{image} gave stains that are not numbers: run 'vsf-edge inspect MODEL --check'")
             values = {quantity.name: float(outputs[quantity.output]) for quantity in manifest.quantities}
-            judged = self._judge(brightfield, values) if self._judge else Judgement()
+            judged = self._judge(prepared.brightfield, values) if self._judge else Judgement()
+            if prepared.scaled is not None and values:
+                judged = Judgement(abstained="a field was resampled: its sums are not those of its pixels")
             if judged.abstained:
                 values = dict.fromkeys(values, np.nan)
+            stains = prepared.at_its_size(stains)
             if self._style.format == "ome-tiff":
-                write_ome(files[0], brightfield, stains, manifest, self._style.dtype)
+                write_ome(
+                    files[0],
+                    prepared.brightfield,
+                    stains,
+                    manifest,
+                    self._style.dtype,
+                    prepared.pixel_size_um,
+                    prepared.note,
+                )
             else:
                 for file, stain in zip(files, stains, strict=True):
                     write_stain(file, stain, self._style.dtype)
@@ -192,6 +219,7 @@ class _Staining:
             quantities=values,
             abstained=judged.abstained,
             judged=dict(judged.columns),
+            note=prepared.note,
         )
 
     def _skipped(self, image: Path, files: list[Path], known: Done) -> StainedImage:
@@ -202,6 +230,7 @@ class _Staining:
             quantities={name: value for name, value in known.values.items() if name in names},
             abstained=known.abstained,
             judged={name: value for name, value in known.values.items() if name not in names},
+            note=known.note,
             skipped=True,
         )
 
@@ -246,10 +275,11 @@ def _table(done: Sequence[StainedImage], manifest: Manifest) -> bytes:
     names += sorted({name for item in done for name in item.judged})
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["image", *names, "abstained", "problem"])
+    rows.writerow(["image", *names, "abstained", "problem", "magnification"])
     for item in done:
         values = {**item.quantities, **item.judged}
-        rows.writerow([str(item.image), *(_cell(values.get(name)) for name in names), item.abstained, item.problem])
+        numbers = (_cell(values.get(name)) for name in names)
+        rows.writerow([str(item.image), *numbers, item.abstained, item.problem, item.note])
     return text.getvalue().encode("utf-8")
 
 

@@ -3,12 +3,13 @@
 A generator has only ever seen patches of one size, cut at one scale: a tile is `field_px` pixels of the field, resized
 to the patch, as a cell is. Tiles overlap by two halos; across an overlap the weight goes from one tile to the next, so
 that there is no seam. The weights add up to 1 everywhere and are made once per size, so that a frame costs one
-multiply-and-add per pixel and no division.
+multiply-and-add per pixel of a tile and no division. Cutting and shrinking a tile depend on no other tile: who stains
+several at once does that beside its network, and only the sum is made in one place, always in the same order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -16,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.errors import EdgeError
-from vsf_edge.frames import Pixels
 from vsf_edge.interfaces import Array
 
 HALO_SHARE = 0.125
@@ -46,44 +46,57 @@ class Tiling:
         rows, columns = (_starts(length, side, halo) for length in self._padded)
         self._places = [(top, left) for top in rows for left in columns]
         down, across = (_weights(length, side, halo) for length in self._padded)
-        self._weights = {
-            (top, left): np.outer(down[index], across[place]).astype(np.float32)
-            for index, top in enumerate(rows)
-            for place, left in enumerate(columns)
-        }
+        # most tiles have the same weights: one array of each stays in the processor's cache
+        same: dict[bytes, Array] = {}
+        self._weights = [
+            same.setdefault(one.tobytes() + other.tobytes(), np.outer(one, other).astype(np.float32))
+            for one in down
+            for other in across
+        ]
 
     def __len__(self) -> int:
         return len(self._places)
 
-    def cut(self, field: Pixels | Array, out: npt.NDArray[Any]) -> None:
-        """Cut `field` [H, W] into `out` [len(self), 1, size, size] of its own dtype."""
+    @property
+    def part(self) -> tuple[int, int]:
+        """Height and width of every tile, in pixels of the network."""
+        return self.size, self.size
+
+    def padded(self, field: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Give `field` [H, W] reflected to the size of a tile where it is smaller: what `cut` cuts."""
         missing = [padded - length for padded, length in zip(self._padded, self.shape, strict=True)]
-        whole: npt.NDArray[Any] = (
-            np.pad(field, [(0, part) for part in missing], mode="reflect") if any(missing) else field
-        )
+        return np.pad(field, [(0, part) for part in missing], mode="reflect") if any(missing) else field
+
+    def cut(self, padded: npt.NDArray[Any], out: npt.NDArray[Any], first: int = 0) -> None:
+        """Cut the tiles from number `first` on into `out` [N, 1, size, size], of the dtype of `padded`."""
         method = cv2.INTER_AREA if self.side > self.size else cv2.INTER_LINEAR
-        for tile, (top, left) in zip(out[:, 0], self._places, strict=True):
-            part = whole[top : top + self.side, left : left + self.side]
+        for index, tile in enumerate(out[:, 0], first):
+            top, left = self._places[index]
+            part = padded[top : top + self.side, left : left + self.side]
             if self.side == self.size:
                 tile[:] = part
             else:
                 cv2.resize(part, (self.size, self.size), dst=tile, interpolation=method)
 
-    def blend(self, parts: Iterator[Array]) -> Array:
-        """Blend stains [N, S, size, size] that come in parts, in the order of the tiles: float32 [S, H, W]."""
+    def shrunk(self, stains: Array) -> Array:
+        """Give the stains of one tile [S, size, size] as large as the tile is in the field: [S, side, side]."""
+        if self.side == self.size:
+            return stains
+        # a network that was taught patches enlarged from a field's pixels gives no finer detail than those: reading it
+        # at their centres loses nothing, and takes an eighth of averaging areas
+        fitted = np.empty((len(stains), self.side, self.side), np.float32)
+        for stain, small in zip(stains, fitted, strict=True):
+            cv2.resize(stain, (self.side, self.side), dst=small, interpolation=cv2.INTER_LINEAR)
+        return fitted
+
+    def blend(self, shrunk: Iterable[Array]) -> Array:
+        """Blend what `shrunk` gave for every tile, in their order: float32 [S, H, W]."""
         sums: Array | None = None
-        places = iter(self._places)
-        for part in parts:
+        for stains, (top, left), weights in zip(shrunk, self._places, self._weights, strict=True):
             if sums is None:
-                sums = np.zeros((part.shape[1], *self._padded), np.float32)
-            for tile, (top, left) in zip(part, places, strict=False):
-                weights = self._weights[top, left]
-                for total, stain in zip(sums, tile, strict=True):
-                    if self.side != self.size:
-                        # a network that was taught patches enlarged from a field's pixels gives no finer detail than
-                        # those: reading it at their centres loses nothing, and takes an eighth of averaging areas
-                        stain = cv2.resize(stain, (self.side, self.side), interpolation=cv2.INTER_LINEAR)
-                    cv2.accumulateProduct(stain, weights, total[top : top + self.side, left : left + self.side])
+                sums = np.zeros((len(stains), *self._padded), np.float32)
+            for total, stain in zip(sums, stains, strict=True):
+                cv2.accumulateProduct(stain, weights, total[top : top + self.side, left : left + self.side])
         assert sums is not None
         return sums[:, : self.shape[0], : self.shape[1]]
 

@@ -57,6 +57,8 @@ class TrustTable:
         The JSON.
     origin
         Names it in an error.
+    whole
+        Whether the ends of intervals may lie where no value can be: for who averages intervals before they are shown.
 
     Attributes
     ----------
@@ -66,6 +68,8 @@ class TrustTable:
         Nominal coverage of the intervals.
     missing
         Why there are no intervals; empty where there are.
+    ranges
+        By quantity, the ends of what it can be at all; infinite where there is none or nothing is known.
 
     Raises
     ------
@@ -75,7 +79,8 @@ class TrustTable:
         When the table is damaged or newer, or a gate measures something else than it was learnt with.
     """
 
-    def __init__(self, text: bytes, origin: str) -> None:
+    def __init__(self, text: bytes, origin: str, *, whole: bool = False) -> None:
+        self._whole = whole
         try:
             document = json.loads(text.decode("utf-8"))
             if document["format"] != FORMAT:
@@ -90,6 +95,7 @@ class TrustTable:
             self._quantities = {
                 str(item["name"]): _ExpectedError(item, len(self._gates)) for item in document["quantities"]
             }
+            self.ranges = {str(item["name"]): _range(item) for item in document["quantities"]}
         except (KeyError, TypeError, ValueError, IndexError, AttributeError, RecursionError) as error:
             text_of = " ".join(str(error).split())
             raise EdgeError(
@@ -130,14 +136,16 @@ class TrustTable:
     def intervals(self, quantity: str, values: Values, verdicts: Verdicts) -> tuple[Values, Values, Values]:
         """Give lower end, upper end and expected absolute error [N] of the `values` [N] of a quantity.
 
-        NaN where a cell is not answered (the ends), there are no intervals (the ends), or nothing is known.
+        NaN where a cell is not answered (the ends), there are no intervals (the ends), or nothing is known. No end lies
+        beyond what the quantity can be, which takes no true value out of an interval.
         """
         known = self._quantities.get(quantity)
         if known is None:
             return (np.full(len(values), np.nan),) * 3
         expected = known.of(verdicts.scores, values)
         reach = known.quantile * np.where(verdicts.answered, expected, np.nan)
-        return values - reach, values + reach, expected
+        lowest, highest = (-np.inf, np.inf) if self._whole else self.ranges[quantity]
+        return np.clip(values - reach, lowest, highest), np.clip(values + reach, lowest, highest), expected
 
 
 class _JudgedGate:
@@ -209,6 +217,15 @@ class _JudgedGate:
         pairs = (("at least", self._low[column]), ("at most", self._high[column]))
         bounds = " and ".join(f"{word} {limit:.3g}" for word, limit in pairs if not np.isnan(limit))
         return f"{self.name}: {self._names[column]} {value:.3g}, {bounds}"
+
+
+def _range(item: Mapping[str, Any]) -> tuple[float, float]:
+    """Give the ends of what a quantity can be; tables that say nothing of it are older."""
+    lowest, highest = item.get("lowest"), item.get("highest")
+    ends = -np.inf if lowest is None else float(lowest), np.inf if highest is None else float(highest)
+    if not ends[0] < ends[1]:
+        raise ValueError(f"{item['name']} is to lie between {ends[0]} and {ends[1]}")
+    return ends
 
 
 class _ExpectedError:

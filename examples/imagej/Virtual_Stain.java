@@ -12,8 +12,13 @@ import java.io.OutputStream;
 import java.net.HttpURLConnection;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 
-/** Sends the plane in front to 'vsf-edge serve' and shows brightfield and virtual stains. Research use only. */
+/**
+ * Sends the plane in front, or what a rectangle on it selects, to 'vsf-edge serve' and shows brightfield and virtual
+ * stains. Research use only.
+ */
 public class Virtual_Stain implements PlugIn {
   private static final int SECONDS = 300;
 
@@ -46,11 +51,17 @@ public class Virtual_Stain implements PlugIn {
     }
   }
 
-  /** Gives the counts of the plane in front, with its calibration, as the bytes of a TIFF. */
+  /** Gives the counts of the plane in front, or of the selection on it, with the calibration, as the bytes of a TIFF. */
   private static byte[] plane(ImagePlus image) {
-    ImagePlus plane = new ImagePlus(image.getTitle(), image.getProcessor().duplicate());
+    ImagePlus plane = new ImagePlus(image.getTitle(), image.getProcessor().crop());
     plane.setCalibration(image.getCalibration());
     return new FileSaver(plane).serialize();
+  }
+
+  /** Gives what the service says of an error: {"error":"..."}. */
+  private static String sentence(String json) {
+    Matcher said = Pattern.compile("\"error\"\\s*:\\s*\"((?:[^\"\\\\]|\\\\.)*)\"").matcher(json);
+    return said.find() ? said.group(1).replaceAll("\\\\(.)", "$1") : json;
   }
 
   private static byte[] ask(String address, String token, byte[] body) throws IOException {
@@ -66,7 +77,7 @@ public class Virtual_Stain implements PlugIn {
     }
     if (call.getResponseCode() != 200) {
       InputStream why = call.getErrorStream();
-      throw new IOException(why == null ? "" : new String(why.readAllBytes(), StandardCharsets.UTF_8));
+      throw new IOException(why == null ? "" : sentence(new String(why.readAllBytes(), StandardCharsets.UTF_8)));
     }
     try (InputStream in = call.getInputStream()) {
       return in.readAllBytes();

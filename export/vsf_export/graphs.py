@@ -119,6 +119,7 @@ class Graphs:
                 "max_width": limits.max_side,
                 "full_scale": float(spec.brightfield_full_scale),
                 "field_px": spec.field_px,
+                "halo_px": None if spec.halo_px is None else max(1, spec.halo_px),
                 "pixel_size_um": spec.pixel_size_um,
             },
             "simulated": spec.simulated,

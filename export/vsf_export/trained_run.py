@@ -65,6 +65,7 @@ def load_run(run: Path) -> TrainedRun:
         field_px=experiment.patches.field_px,
         pixel_size_um=dataset.info.get("pixel_size_um"),
         simulated=dataset.info.get("simulated"),
+        halo_px=stainer.halo,
         calibration=calibration_patches(dataset, (*experiment.split.test_donors, *experiment.split.validation_donors)),
         metadata={
             "experiment": experiment.name,

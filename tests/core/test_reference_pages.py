@@ -19,6 +19,6 @@ def load_reference():
     return module
 
 
-@pytest.mark.parametrize("page", ["experiment-file.md", "commands.md", "sources.md"])
+@pytest.mark.parametrize("page", ["experiment-file.md", "commands.md", "sources.md", "detection.md"])
 def test_the_page_is_what_make_docs_writes(page: str) -> None:
     assert (DOCS / page).read_text(encoding="utf-8") == load_reference().PAGES[page](), "run make docs"

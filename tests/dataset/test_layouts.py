@@ -63,6 +63,46 @@ def test_a_pattern_that_does_not_fit_says_what_is_there(tmp_path: Path, files, d
         find_fields(DataSection(root=".", **data), tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("files", "data", "sentence"),
+    [
+        (
+            ("d/f_BF.tif", "d/c/f_1.png", "d/c/f_1.jpg"),
+            {"crops": "{donor}/c/{field}_{cell}.*"},
+            "both the cell 1 of d/f",
+        ),
+        (("A1.tif", "A01.tif"), {"layout": "plate", "pattern": "{well}.*"}, "both the field anna/A1_0"),
+        (("S1/Green0.tif", "S1/BF.tif", "S1/BF0.tif"), {"layout": "mccallum"}, "both BF of S1/0; keep one of them"),
+        (("Green.tif", "Green0.tif", "Green1.tif"), {"layout": "mccallum"}, "has no number among 2 fields"),
+        (
+            ("BF.tif", "cells/img1_brightfield.png", "cells/img1_S1_BF02_DFI_9.png"),
+            {"layout": "mccallum"},
+            "both img1 of field 0",
+        ),
+        (("BF.tif", "cells/img1_brightfield.png", "crops/img1_brightfield.png"), {"layout": "mccallum"}, "cell img1"),
+    ],
+)
+def test_no_file_gives_way_to_another_in_silence(tmp_path: Path, files, data, sentence: str) -> None:
+    touch(tmp_path, *files)
+    (tmp_path / "wells.csv").write_text("well,donor\nA1,anna\n")
+    with pytest.raises(UsageError, match=sentence):
+        find_fields(DataSection(root=".", plate_table="wells.csv", **data), tmp_path)
+
+
+def test_crops_of_another_field_are_not_those_of_the_only_one(tmp_path: Path) -> None:
+    touch(tmp_path, "S1/Green7.tif", "S1/cells/img1_S1_BF007_DFI_9.png", "S1/cells/img2_S1_BF012_DFI_9.png")
+    touch(tmp_path, "S1/cells/img3_brightfield.png")
+    (field,) = find_fields(DataSection(root=".", layout="mccallum"), tmp_path)
+    assert list(field.crops) == ["img1", "img3"]
+
+
+def test_a_folder_may_be_a_link_and_a_circle_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path, "disk/anna/f_BF.tif", "raw/bob/f_BF.tif")
+    (tmp_path / "raw" / "anna").symlink_to(tmp_path / "disk" / "anna", target_is_directory=True)
+    (tmp_path / "raw" / "bob" / "back").symlink_to(tmp_path / "raw", target_is_directory=True)
+    assert [field.id for field in find_fields(DataSection(root="."), tmp_path / "raw")] == ["anna/f", "bob/f"]
+
+
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"there is no folder .*nowhere"):
         find_fields(DataSection(root="nowhere"), tmp_path / "nowhere")

@@ -13,12 +13,21 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from onnx import TensorProto, helper, numpy_helper
 
+from vsf_edge.interfaces import Array
+from vsf_edge.magnification import Kind, prepare
+from vsf_edge.manifest import Manifest
 from vsf_export.bundle import CARD_NAME, LICENSE_NAME, LICENSE_TEXT, reference_files, write_bundle
 
 SIDE = 16
 
 
-def known_graph() -> bytes:
+def read_brightfield(path: Path, manifest: Manifest, kind: Kind = "cell") -> Array:
+    """Give an image as the model takes it: float32 [C, H, W] in counts."""
+    return prepare(path, manifest, kind, "refuse").model_input
+
+
+def known_graph(height: int | str = SIDE, width: int | str = SIDE) -> bytes:
+    """The known model as a graph; a name instead of a number takes any size."""
     constants = {
         "gains": np.array([2, 1], np.float32).reshape(1, 2, 1, 1),
         "axes": np.array([1, 2, 3], np.int64),
@@ -36,9 +45,9 @@ def known_graph() -> bytes:
     graph = helper.make_graph(
         nodes,
         "known",
-        [helper.make_tensor_value_info("brightfield", TensorProto.FLOAT, ["batch", 1, SIDE, SIDE])],
+        [helper.make_tensor_value_info("brightfield", TensorProto.FLOAT, ["batch", 1, height, width])],
         [
-            helper.make_tensor_value_info("stains", TensorProto.FLOAT, ["batch", 2, SIDE, SIDE]),
+            helper.make_tensor_value_info("stains", TensorProto.FLOAT, ["batch", 2, height, width]),
             helper.make_tensor_value_info("dfi", TensorProto.FLOAT, ["batch"]),
         ],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],

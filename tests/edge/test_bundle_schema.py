@@ -21,7 +21,7 @@ BEYOND = ("not among the files", "names one thing twice")  # what the schema's d
 
 FULL: dict[str, Any] = {
     "format": "vsframework-bundle",
-    "schema_version": "1.1",
+    "schema_version": "1.2",
     "simulated": True,
     "intended_use": "research use only",
     "model": {"files": {"fp32": "m"}},
@@ -39,6 +39,7 @@ FULL: dict[str, Any] = {
         "max_height": 64,
         "max_width": None,
         "field_px": 3,
+        "halo_px": 2,
         "pixel_size_um": 0.1,
     },
     "output": {"name": "stains", "dtype": "uint16"},

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from tests.edge.conftest import read_brightfield
 from vsf_edge.errors import EdgeError
-from vsf_edge.images import read_brightfield, write_stain
+from vsf_edge.images import write_stain
 from vsf_edge.manifest import Manifest, Stain
 
 MANIFEST = Manifest(

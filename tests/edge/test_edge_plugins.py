@@ -11,6 +11,7 @@ import pytest
 from vsf_edge.doctor import examine
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.plugins import ENTRY_POINT_GROUP, EdgePlugins, plugins
+from vsf_edge.settings import describe_settings
 
 RUNTIME = """
 from vsf_edge.interfaces import Availability
@@ -101,3 +102,45 @@ def test_a_machine_without_a_runtime_is_told_what_to_do() -> None:
     examination = examine(EdgePlugins([]))
     assert not examination.usable
     assert any("pip install" in sentence for sentence in examination.advice)
+
+
+DETECTORS = """
+from dataclasses import dataclass
+from vsf_edge.settings import read_settings, setting
+
+class Plain:
+    def __init__(self, *, head_length: float, dark: bool = True, name: str = "", levels: list[int] | None = None):
+        pass
+
+@dataclass(frozen=True, kw_only=True)
+class Looks:
+    depth: float = setting(0.1, "How dark a head is.", low=0, high=1)
+
+class Described:
+    settings = Looks
+    def __init__(self, *, head_length: float, **given: object):
+        read_settings(Looks, given, "detector described")
+
+class Unknown:
+    def __init__(self, *, head_length: float, part: "NoSuchType" = 1):
+        pass
+"""
+
+
+def test_settings_are_those_a_plugin_declares_or_its_keywords(
+    install: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other_detectors.py").write_text(DETECTORS)
+    monkeypatch.delitem(sys.modules, "other_detectors", raising=False)
+    kinds = ("Plain", "Described", "Unknown")
+    lines = [f"detector.{kind.lower()} = other_detectors:{kind}" for kind in kinds]
+    found = EdgePlugins(install(*lines, distribution="other"))  # type: ignore[operator]
+    described = [describe_settings(found.find("detector", name).settings()) for name in ("plain", "described")]
+    assert [(item.name, item.default, item.allowed) for item in described[0]] == [
+        ("dark", "true", "true or false"), ("name", "", ""),
+    ]  # fmt: skip
+    assert [(item.name, item.allowed, item.text) for item in described[1]] == [
+        ("depth", "a number from 0 to 1", "How dark a head is.")
+    ]
+    with pytest.raises(EdgeError, match=r"detector 'unknown' of other 1.0 could not be loaded .*'NoSuchType'"):
+        found.find("detector", "unknown").settings()

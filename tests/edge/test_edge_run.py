@@ -14,10 +14,9 @@ import numpy as np
 import pytest
 import tifffile
 
-from tests.edge.conftest import known_manifest
+from tests.edge.conftest import known_manifest, read_brightfield
 from vsf_edge.bundle import open_bundle
 from vsf_edge.errors import EdgeError
-from vsf_edge.images import read_brightfield
 from vsf_edge.run_record import RunRecord
 from vsf_edge.staining import stain_images
 
@@ -134,7 +133,8 @@ def test_an_ome_tiff_holds_brightfield_and_stains_by_name(
 ) -> None:
     model = make_model({"input": {**known_manifest()["input"], "pixel_size_um": 0.11}})
     (image,) = save(tmp_path / "in", 1)
-    code, _, err = vsf_edge("run", model, image, "-o", tmp_path / "out", "--format", "ome-tiff", "--dtype", "uint16")
+    options = ("--format", "ome-tiff", "--dtype", "uint16", "--pixel-size", 0.11)
+    code, _, err = vsf_edge("run", model, image, "-o", tmp_path / "out", *options)
     assert code == 0, err
     with tifffile.TiffFile(tmp_path / "out" / "0.ome.tif") as file:
         assert file.is_ome
@@ -157,12 +157,12 @@ def test_a_crop_is_resized_to_the_patch_of_training_and_a_field_is_not(
     cv2.imwrite(str(tmp_path / "square.png"), np.zeros((24, 24), np.uint8))
     cv2.imwrite(str(tmp_path / "wide.png"), np.zeros((24, 40), np.uint8))
     assert read_brightfield(tmp_path / "square.png", manifest).shape == (1, 16, 16)
-    assert read_brightfield(tmp_path / "square.png", manifest, crop=False).shape == (1, 24, 24)
-    assert read_brightfield(tmp_path / "wide.png", manifest, crop=False).shape == (1, 24, 40)
+    assert read_brightfield(tmp_path / "square.png", manifest, "field").shape == (1, 24, 24)
+    assert read_brightfield(tmp_path / "wide.png", manifest, "field").shape == (1, 24, 40)
     with pytest.raises(EdgeError, match="no square crop of a cell: give --kind field"):
         read_brightfield(tmp_path / "wide.png", manifest)
     with pytest.raises(EdgeError, match="at most 20 px"):
-        read_brightfield(tmp_path / "square.png", replace(manifest, max_height=20), crop=False)
+        read_brightfield(tmp_path / "square.png", replace(manifest, max_height=20), "field")
 
 
 def trust_table() -> dict[str, Any]:

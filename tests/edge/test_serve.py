@@ -6,6 +6,7 @@ import io
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -121,6 +122,7 @@ def test_a_field_has_no_quantities_and_says_why(serve: Callable[..., TestClient]
     document = serve().get("/stain.json", params={"path": "field.png"}).json()
     assert document["quantities"] is None
     assert "many cells" in document["why"]
+    assert "draws what is not there" in document["caution"]
 
 
 def test_a_form_of_a_browser_or_of_curl_is_taken(serve: Callable[..., TestClient]) -> None:
@@ -333,8 +335,47 @@ def test_the_command_serves_until_it_is_stopped(model: Path, tmp_path: Path) -> 
         with urllib.request.urlopen(f"{found[1]}/stain.tif?path=field.png", timeout=30) as answer:
             planes = tifffile.imread(io.BytesIO(answer.read()))
         process.send_signal(signal.SIGINT)
-        process.wait(10)
+        assert process.wait(10) == 0
     np.testing.assert_allclose(planes[1], 2.0 * FIELD, rtol=1e-5)
+
+
+def test_without_a_model_the_demo_is_served_and_called_simulated(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vsf_edge", "serve", "--port", "0", "--runtime", "onnxruntime:cpu"]
+    environment = {**os.environ, "VSF_EDGE_CACHE": str(tmp_path / "cache"), "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
+        assert process.stdout is not None
+        found = re.search(r"at (http://127\.0\.0\.1:\d+)", process.stdout.readline())
+        assert found
+        with urllib.request.urlopen(f"{found[1]}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=10)
+    assert process.returncode == 0
+    assert "trained on SIMULATED images" in said
+    assert "research use only" in said
+    assert "Stopped" not in said
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "says"),
+    [
+        (("--host", "192.0.2.1"), 2, "192.0.2.1 is no address of this computer"),
+        (("--host", "no-such-host.invalid"), 2, "is no address to listen on"),
+        (("--port", "TAKEN"), 1, "another vsf-edge live or serve"),
+    ],
+)
+def test_an_address_that_cannot_be_served_is_said(
+    model: Path, vsf_edge: Callable[..., Any], options: tuple[str, str], code: int, says: str
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        given = [word.replace("TAKEN", str(taken.getsockname()[1])) for word in options]
+        found, _, err = vsf_edge("serve", model, "--runtime", "onnxruntime:cpu", "--port", "0", *given)
+    assert (found, says in err) == (code, True), err
+    assert "Traceback" not in err
 
 
 def test_another_address_gets_a_token(model: Path, vsf_edge: Callable[..., Any]) -> None:

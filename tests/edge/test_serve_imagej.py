@@ -176,3 +176,45 @@ def test_a_service_that_does_not_run_is_said_in_a_sentence(plugin: Path) -> None
         plugin,
     )
     assert any("The service did not stain it" in line for line in lines)
+
+
+def test_the_plugin_stains_what_a_rectangle_selects(sixteen_bit: Path, plugin: Path) -> None:
+    """A square drawn around a head is a cell; without it the whole field would be taken for one."""
+    field = np.full((64, 80), 100, np.uint16)
+    field[20:36, 30:46] = 7000
+    tifffile.imwrite(plugin / "field.tif", field, imagej=True)
+    with serving(sixteen_bit, plugin) as address:
+        lines = imagej(
+            f'open("{plugin}/field.tif");\nmakeRectangle(30, 20, 16, 16);\n'
+            f'run("Virtual Stain", "service={address} kind=cell token=[]");\n'
+            'getStatistics(area, mean, least, most);\nprint("counts", getWidth(), least, most);\n',
+            plugin,
+        )
+    assert lines[-1] == "counts 16 7000 7000"
+
+
+def test_what_the_service_refuses_is_said_in_a_sentence_without_braces(sixteen_bit: Path, plugin: Path) -> None:
+    with serving(sixteen_bit, plugin) as address:
+        lines = imagej(
+            'newImage("colour", "RGB noise", 40, 40, 1);\n'
+            f'run("Virtual Stain", "service={address} kind=field token=[]");\n',
+            plugin,
+        )
+    assert any(
+        line.startswith("The service did not stain it: ") and "colour image" in line and "{" not in line
+        for line in lines
+    ), lines
+
+
+def test_the_macro_says_what_to_do_and_leaves_the_image_as_it_is(sixteen_bit: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    tifffile.imwrite(tmp_path / "outside.tif", np.ones((16, 16), np.uint16), imagej=True)
+    ask = f'runMacro("{EXAMPLES}/Virtual_Stain.ijm", "ADDRESS");\nprint("front", getTitle(), nImages);\n'
+    with serving(sixteen_bit, folder) as address:
+        macro = f'open("{tmp_path}/outside.tif");\n' + ask.replace("ADDRESS", address)
+        lines = imagej(macro + ask.replace("ADDRESS", "http://127.0.0.1:9"), tmp_path)
+    told = [line for line in lines if line.startswith(("Not stained", "Nothing answers"))]
+    assert "--folder" in told[0]
+    assert "start 'vsf-edge serve'" in told[1]
+    assert lines.count("front outside.tif 1") == 2

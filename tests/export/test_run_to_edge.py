@@ -110,6 +110,7 @@ def test_the_reference_is_of_held_out_donors(run: Path) -> None:
     assert {patch.tobytes() for patch in spec.reference} == held_out
     assert set(spec.cells) == set(dataset.accepted(["1"])["id"])
     assert spec.calibration is not None
+    assert spec.halo_px is None  # pix2pix normalises by its whole image
     assert not {patch.tobytes() for patch in spec.calibration} & held_out
 
 

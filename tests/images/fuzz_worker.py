@@ -25,7 +25,7 @@ import numpy as np
 import tifffile
 
 from tests.images.mutations import mutate_bytes, mutate_png, mutate_text, mutate_tiff
-from tests.images.sound_files import DEEP, PIXELS, bytes_of, stack, tiffs, zarrs
+from tests.images.sound_files import DEEP, PIXELS, bytes_of, stack, tiffs, two_images, zarrs
 from vsframework.errors import VsfError
 from vsframework.images import FieldChoice, read_image, write_ome_tiff
 
@@ -54,12 +54,17 @@ class Inputs:
         if kind in ("tiff", "layout"):
             self.sound = tiffs()
         elif kind == "ome_xml":
-            for write in (lambda path: write_ome_tiff(path, DEEP), lambda path: stack(path, ome=True)):
+            for write in (
+                lambda path: write_ome_tiff(path, DEEP),
+                lambda path: stack(path, ome=True),
+                lambda path: two_images(path, ome=True),
+            ):
                 with tempfile.TemporaryDirectory() as place:
                     path = Path(place) / "f.ome.tif"
                     write(path)
                     with tifffile.TiffFile(path) as opened:
-                        self.sound.append((opened.ome_metadata, opened.asarray()))
+                        pixels = np.concatenate([series.asarray() for series in opened.series])
+                        self.sound.append((opened.ome_metadata, pixels))
         elif kind == "png":
             colour = np.stack([PIXELS[0], PIXELS[1], PIXELS[0]], axis=-1)
             self.sound = [bytes(imagecodecs.png_encode(pixels)) for pixels in (PIXELS[0], DEEP.pixels[0], colour)]
@@ -126,6 +131,7 @@ NAMES = [
     *("d1", "d2", "A", "1", "S1", "cells", "dsDNA", "ssDNA", "plate.zarr", "wells.csv", ".hidden", "-o.tif"),
     *("f0_BF.tif", "f0_dsDNA.tif", "f0_ssDNA.tif", "f0_bf.tif", "f0.png", "f0_BF.tif.tmp", "A1_0_BF.tif"),
     *("Green0.tif", "Red0.tif", "BF0.tif", "img001_brightfield.jpg"),
+    *("img1_S1_BF0_DFI_2000.png", "img01_S1_BF0_DFI_2000.tif", "DFIs.csv"),
     *("f\u00e9_BF.tif", "f {channel}_BF.tif", "f*_dsDNA.tif", "f\n_BF.tif"),
 ]
 PATTERNS = [
@@ -134,7 +140,7 @@ PATTERNS = [
 ]
 TABLES = [
     *("well,donor\nA1,anna\n", "well,donor\nA1,../../x\n", "plate,well,donor\nplate,A/1,\u00e9\n"),
-    *("", "\0", "a,b\nc"),
+    *("", "\0", "a,b\nc", ",DFI,bad,good,sample,zimg_name\n1,0.2,20,80,S1,BF0\n"),
 ]
 
 
@@ -162,14 +168,14 @@ def study(inputs: Inputs, chance: random.Random) -> Callable[[], object]:
                 path.write_bytes(chance.choice(inputs.sound))
             case _:
                 path.write_bytes(mutate_bytes(chance.choice(inputs.sound), chance))
-    data = {"root": ".", "layout": chance.choice(list(LAYOUTS)), "plate_table": "wells.csv"}
+    data = {"root": ".", "layout": chance.choice([*LAYOUTS, "mccallum-crops"]), "plate_table": "wells.csv"}
     if chance.random() < 0.7:
         data["pattern"] = chance.choice(PATTERNS)
     data |= {"z": chance.choice(["planes", "max", "focus"]), "stain_z": chance.choice(["refuse", "mean"])}
     experiment = parse_experiment({"data": data}, str(root))
 
     def act() -> None:
-        for field in find_fields(experiment.data, root):
+        for field in find_fields(experiment.data, root) if data["layout"] in LAYOUTS else ():
             assert all(root in path.parents for path in field.files), f"{field.files} are not all in {root}"
         json.dumps(check_study(experiment, root).record(), allow_nan=False)
 
@@ -199,7 +205,10 @@ def watch_writes(reading: list[bool], found: list[str]) -> None:
     sys.addaudithook(hook)
 
 
-CHOICES = [FieldChoice(), FieldChoice(time=0, z="max"), FieldChoice(time=0, z="focus"), FieldChoice(z="planes")]
+CHOICES = [
+    *(FieldChoice(), FieldChoice(time=0, z="max"), FieldChoice(time=0, z="focus"), FieldChoice(z="planes")),
+    *(FieldChoice(scene=0, time=0, z="max"), FieldChoice(scene=1)),
+]
 
 
 def run(kind: str, seed: int, count: int, folder: Path) -> dict[str, Any]:

@@ -32,6 +32,12 @@ def stack(path: Path, **options: Any) -> None:
     tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "TZCYX"}, **options)
 
 
+def two_images(path: Path, **options: Any) -> None:
+    with tifffile.TiffWriter(path, **options) as tiff:
+        for pixels in (PIXELS, PIXELS[:, ::-1]):
+            tiff.write(pixels, photometric="minisblack", metadata={"axes": "CYX"}, compression="zlib")
+
+
 def bytes_of(write: Callable[[Path], object], name: str = "f.ome.tif") -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / name)
@@ -57,6 +63,8 @@ def tiffs() -> list[bytes]:
         ),
         bytes_of(lambda path: grey(path, bigtiff=True, compression="zlib", byteorder=">"), "f.tif"),
         bytes_of(lambda path: stack(path, ome=True)),
+        bytes_of(lambda path: two_images(path, ome=True)),
+        bytes_of(lambda path: two_images(path), "f.tif"),
         bytes_of(lambda path: stack(path, imagej=True), "f.tif"),
     ]
 

@@ -248,3 +248,11 @@ def test_sixteen_bit_fluorescence_and_colour_jpeg_crops(real_data: Path) -> None
     assert nuclei.pixels.max() > 255
     for crop in sorted((real_data / "mccallum2019_crops").glob("**/*.jpg"))[:20]:
         assert read_image(crop).pixels.shape == (1, 150, 150)
+
+
+def test_planes_of_one_column_that_tifffile_puts_into_one_page(tmp_path: Path) -> None:
+    planes = np.arange(12, dtype=np.uint16).reshape(3, 4, 1)
+    tifffile.imwrite(tmp_path / "f.tif", planes, photometric="minisblack", metadata={"axes": "CYX"})
+    np.testing.assert_array_equal(read_image(tmp_path / "f.tif").pixels, planes)
+    tifffile.imwrite(tmp_path / "z.tif", planes, photometric="minisblack", metadata={"axes": "CYX"}, compression="zlib")
+    refused(tmp_path / "z.tif", "several planes in one page: save it with one page per plane")

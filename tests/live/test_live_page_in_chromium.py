@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
-from tests.chromium import CHROMIUM, Chromium, Tab
+from tests.chromium import CHROMIUM, Tab
+from tests.live.desk import ABSTAINED, GOOD, SCENE, Desk
 from tests.live.scripted import REASON, Producer, ScriptedControls, manifest, result, session, viewing
 from vsf_edge.frames import Notice, Readout
 from vsf_edge.manifest import Quantity
-from vsf_edge.sinks.browser import BrowserView
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian's package: chromium)")
-
-SCENE = {"width": 640, "height": 640, "cells": 5.0}
-ABSTAINED, GOOD = 4, 1
-"""Tracks of a cell without and of one with a number."""
 
 OVERFLOWING = """
 [...document.querySelectorAll('#app *')].filter(element => {
@@ -29,47 +24,6 @@ OVERFLOWING = """
     && element.clientWidth && element.scrollWidth > element.clientWidth + 1;
 }).map(element => element.id || element.className)
 """
-
-
-@pytest.fixture(scope="module")
-def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
-    with Chromium(tmp_path_factory.mktemp("chromium")) as opened:
-        yield opened
-
-
-class Desk:
-    """A session with frames, and the page open on it."""
-
-    def __init__(self, tab: Tab, view: BrowserView, controls: ScriptedControls) -> None:
-        self.tab, self.view, self.controls = tab, view, controls
-
-    def place(self, track: int) -> tuple[float, float]:
-        """Where a cell of the brightfield lies on the screen."""
-        found = next(cell.detection for cell in result(0, still=True, **SCENE).cells if cell.track == track)
-        box = self.tab.value(
-            "(({left, top, width}) => [left, top, width])(document.querySelector('#brightfield .stage')"
-            ".getBoundingClientRect())"
-        )
-        zoom = box[2] / SCENE["width"]
-        return box[0] + (found.x + 0.5) * zoom, box[1] + (found.y + 0.5) * zoom
-
-
-@pytest.fixture
-def desk(tab: Tab) -> Iterator[Desk]:
-    controls = ScriptedControls()
-    tab.screen(1366, 768)
-    with viewing(controls) as view, Producer(view, controls, 8, still=True, **SCENE):
-        tab.requests.clear()
-        tab.complaints.clear()
-        tab.open(view.url)
-        tab.until(f"document.querySelectorAll('#cells [role=option]').length >= {ABSTAINED}")
-        tab.until("document.querySelector('#link').textContent === 'Live'")
-        yield Desk(tab, view, controls)
-        # the tests read canvases back themselves
-        assert [complaint for complaint in tab.complaints if "willReadFrequently" not in complaint] == []
-        own = view.url.removeprefix("http")
-        assert all(asked.startswith((f"http{own}", f"ws{own}")) for asked in tab.requests), tab.requests
-        tab.open("about:blank")
 
 
 def test_it_shows_frames_numbers_and_how_the_session_runs(desk: Desk) -> None:
@@ -177,44 +131,13 @@ def test_everything_works_with_the_keyboard_alone(desk: Desk) -> None:
     assert tab.value("document.querySelector('#help').open") is False
 
 
-def test_the_focus_goes_everywhere_and_is_seen(desk: Desk) -> None:
-    tab = desk.tab
-    reached = []
-    for _ in range(14):
-        tab.key("Tab", "Tab")
-        reached.append(tab.value("document.activeElement.id || document.activeElement.className"))
-        seen = tab.value("[getComputedStyle(document.activeElement).outlineStyle, document.activeElement.tagName]")
-        assert seen[0] != "none" or seen[1] == "BODY", reached
-        if reached[-1] == "cells":
-            break
-    assert reached[:5] == ["pause", "snapshot", "record", "help-button", "small alone"]
-    assert reached[-1] == "cells"
-    tab.key("End", "End")
-    tab.until(
-        "document.querySelector('#cells [aria-selected=true]') === document.querySelector('#cells').lastElementChild"
-    )
-    tab.value("document.querySelector('#pause').focus()")
-    tab.key("Enter", "Enter")
-    tab.until("document.querySelector('#pause').getAttribute('aria-pressed') === 'true'")
-    assert desk.controls.asked == ["pause True"]
-
-
-def test_everything_has_a_name(desk: Desk) -> None:
-    """What a screen reader says of every button, select, list and picture."""
-    tree = desk.tab.ask("Accessibility.getFullAXTree")["nodes"]
-    named = {"button", "listbox", "option", "combobox", "img", "image", "region", "toolbar"}
-    roles = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in tree if not node["ignored"]]
-    assert [role for role, name in roles if role in named and not name] == []
-    assert ("option", f"Cell {ABSTAINED}: no number, because {REASON}") in roles
-    assert any(role in ("img", "image") and name.startswith("Brightfield: ") for role, name in roles)
-
-
 @pytest.mark.parametrize(
     ("width", "height", "touch", "dark"),
     [
         (1366, 768, False, False),
         (1366, 768, False, True),
         (1920, 1080, False, True),
+        (1024, 768, True, True),
         (768, 1024, True, False),
         (768, 1024, True, True),
         (390, 844, True, False),
@@ -227,15 +150,17 @@ def test_it_fits_the_screen(desk: Desk, tmp_path: Path, width: int, height: int,
     tab.until("document.querySelector('#cell-title').textContent === 'Cell #1'")
     time.sleep(0.3)
     assert tab.value(OVERFLOWING) == []
+    cut = "[...document.querySelectorAll('.levels')].filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
+    assert tab.value(cut) == []
     assert tab.value("document.documentElement.scrollWidth <= innerWidth")
     overlap = """
     (() => { const box = id => document.querySelector(id).getBoundingClientRect();
       return box('#brightfield').bottom > box('#spread').top + 1 || box('#stains').bottom > box('#spread').top + 1; })()
     """
     assert tab.value(overlap) is False
-    if not touch:
+    if width > 1000:
         assert tab.value("document.documentElement.scrollHeight <= innerHeight"), "a desk needs no scrolling"
-    else:
+    if touch:
         small = (
             "[...document.querySelectorAll('button, select')].filter(e => e.offsetHeight && e.offsetHeight < 40).length"
         )
@@ -247,35 +172,6 @@ def test_it_fits_the_screen(desk: Desk, tmp_path: Path, width: int, height: int,
     corner = pixels[-4, 4]  # of the bar at the bottom
     assert (corner.max() < 60) if dark else (corner.min() > 220)
     assert np.unique(pixels.reshape(-1, 3), axis=0).shape[0] > 1000
-
-
-def test_contrast_is_enough_in_light_and_dark(desk: Desk) -> None:
-    """Every text that is seen has 4.5 : 1 against what lies behind it (WCAG 2.2 AA)."""
-    script = """
-    (() => {
-      const parse = text => (text.match(/[\\d.]+/g) || []).map(Number);
-      const light = ([r, g, b]) => { const f = v => (v /= 255) <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
-        return .2126 * f(r) + .7152 * f(g) + .0722 * f(b); };
-      const behind = element => { for (let e = element; e; e = e.parentElement) {
-        const colour = parse(getComputedStyle(e).backgroundColor);
-        if (colour.length === 3) return colour; } return [255, 255, 255]; };
-      const low = [];
-      for (const element of document.querySelectorAll('#app *')) {
-        const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
-        if (!own || !element.offsetParent || element.closest('.stage, .unseen, dialog')) continue;
-        const [one, other] = [light(parse(getComputedStyle(element).color)), light(behind(element))];
-        const ratio = (Math.max(one, other) + .05) / (Math.min(one, other) + .05);
-        if (ratio < 4.5) low.push([element.id || element.className || element.tagName, ratio.toFixed(2)]);
-      }
-      return low;
-    })()
-    """
-    for dark in (False, True):
-        desk.tab.screen(1366, 768, dark=dark)
-        desk.tab.key("r")
-        time.sleep(0.4)
-        assert desk.tab.value(script) == []
-        desk.tab.key("r")
 
 
 def test_a_finger_chooses_a_cell(desk: Desk) -> None:
@@ -292,6 +188,32 @@ def test_notices_are_shown_and_errors_stay(desk: Desk) -> None:
     assert text in desk.tab.text("#notices")  # as text, not as HTML
     desk.tab.value("document.querySelector('.notice button').click()")
     assert desk.tab.text("#notices") == ""
+
+
+@pytest.mark.parametrize("sooner", [True, False])
+def test_a_recording_that_fails_is_not_called_begun(tab: Tab, sooner: bool) -> None:
+    """The loop answers at once that it begins, and tells the error when it knows it: before or after the answer."""
+    error = Notice(level="error", kind="recording-failed", text="The folder cannot be written.", time=time.time())
+
+    class Failing(ScriptedControls):
+        def record(self, on: bool) -> str:
+            if sooner:
+                view.notice(error)
+                time.sleep(0.3)
+            return "Recording into a new folder of recordings."
+
+    with viewing(Failing()) as view:
+        view.take(result(0, still=True, **SCENE))
+        tab.open(view.url)
+        tab.until("document.querySelector('#link').textContent === 'Live'")
+        tab.key("r")
+        if not sooner:
+            tab.until("document.querySelector('#notices').textContent.includes('a new folder')")
+            view.notice(error)
+        tab.until("document.querySelector('#notices').textContent.includes('cannot be written')")
+        time.sleep(0.6)
+        assert "a new folder" not in tab.text("#notices")
+        tab.open("about:blank")
 
 
 def test_a_frame_that_was_not_stained_says_why(desk: Desk) -> None:
@@ -383,6 +305,16 @@ def test_several_quantities_can_be_chosen_and_fit(tab: Tab) -> None:
         assert tab.text(f"#cell-{GOOD} .between") == "0.40 to 0.60"
         assert "dfi-by-area" in tab.text("#spread-title")
         tab.open("about:blank")
+
+
+def test_a_whole_field_is_shown_with_a_caution(tab: Tab) -> None:
+    """Between the heads a model of heads draws what is not there: in mode `field` the page says so, in `cells` not."""
+    for mode in ("cells", "field"):
+        with viewing(live=session(mode=mode)) as view:
+            tab.open(view.url)
+            tab.until("document.querySelector('#intended')?.textContent")
+            assert ("draws what is not there" in tab.text("#use")) is (mode == "field")
+            tab.open("about:blank")
 
 
 def test_real_data_are_not_called_simulated(tab: Tab) -> None:

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.live.scripted import manifest, result
+from tests.live.scripted import manifest, result, session
 from vsf_edge.frames import Detection, LiveCell, Readout
 from vsf_edge.manifest import Quantity
+from vsf_edge.web.annotating import SHOWN_WIDE, annotate
 from vsf_edge.web.colours import STOPS, Scale, round_up
 from vsf_edge.web.levels import Levels
 from vsf_edge.web.messages import Picture, pack, unpack
@@ -192,9 +193,25 @@ def test_the_first_stain_is_green_and_the_second_red() -> None:
     shown = result(0, width=320, height=256, cells=2.0)
     _, canvas, _ = painter.fields(shown)
     green = painter.stain_picture(np.stack([np.full((8, 8), 255, np.float32), np.zeros((8, 8), np.float32)]))
-    assert green[4, 4].tolist() == [0, 255, 0]
+    assert green[4, 4, :3].tolist() == [0, 255, 0]
     found = shown.cells[0].detection
     assert canvas[round(found.y), round(found.x), 0] == 0
-    assert canvas[round(found.y), round(found.x), 1:].max() > 40
+    assert canvas[round(found.y), round(found.x), 1:3].max() > 40
     decoded = cv2.imdecode(np.frombuffer(painter.paint(shown, ())[1].jpeg, np.uint8), cv2.IMREAD_COLOR)
-    assert np.abs(decoded.astype(int) - canvas).mean() < 4
+    assert np.abs(decoded.astype(int) - canvas[:, :, :3]).mean() < 4
+
+
+@pytest.mark.parametrize("side", [640, 1024, 1500])
+def test_numbers_can_be_read_in_the_picture_without_javascript(side: int) -> None:
+    """As wide as a browser shows it, a number has white figures of 8 px or more on a dark ground."""
+    shown = result(9, width=side, height=side, cells=3.0, still=True)
+    picture = annotate(shown, session(), Painter(manifest(), side), {"dfi": Scale(0, 0.3)})
+    zoom = picture.shape[1] / SHOWN_WIDE
+    found = next(cell for cell in shown.cells if not cell.abstained and cell.detection.y > 150).detection
+    reach = math.hypot(0.6 * found.length * math.sin(found.angle), 0.42 * found.length * math.cos(found.angle))
+    bottom = round(found.y - reach - 3 * zoom)
+    left, right = round(max(0.0, found.x - 14 * zoom)), round(found.x + 14 * zoom)
+    above = picture[bottom - round(24 * zoom) : bottom, left:right].astype(int)
+    rows = np.flatnonzero((above.min(axis=2) > 240).any(axis=1))
+    assert rows[-1] - rows[0] + 1 >= 8 * zoom
+    assert np.mean(above[rows[0] : rows[-1] + 1].max(axis=2) < 60) > 0.25  # the ground, not the brightfield

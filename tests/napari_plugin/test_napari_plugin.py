@@ -196,6 +196,91 @@ print(json.dumps({"layers": names, "all": [layer.name for layer in viewer.layers
 viewer.close()
 """
 
+USER = """
+import os, sys, time
+import numpy as np
+import napari
+from qtpy.QtWidgets import QApplication
+model = sys.argv[1]
+viewer = napari.Viewer(show=True)
+_, widget = viewer.window.add_plugin_dock_widget("napari-vsf", "Virtual stain")
+
+def until(condition, what):
+    end = time.monotonic() + 60
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit(what + ": " + widget.status.text())
+        QApplication.processEvents()
+        time.sleep(0.02)
+
+def add(data, name):
+    viewer.add_image(data, name=name)
+    widget.layer.setCurrentText(name)
+
+def stained(layer):
+    widget.stain()
+    until(widget.button.isEnabled, layer)
+    return widget.status.text()
+
+told = {"nothing open": stained("nothing")}
+add(np.full((40, 48), 90, np.uint8), "grey")
+told["no model"] = stained("grey")
+os.environ["HOME"] = os.path.dirname(model)
+widget.path.setText("~/nothing.vsf")
+told["no file"] = stained("grey")
+widget.path.setText("~/" + os.path.basename(model))
+widget.stain()
+told["meanwhile"] = [widget.button.isEnabled(), widget.status.text(), "dsDNA of grey" in viewer.layers]
+until(widget.button.isEnabled, "grey")
+told["grey"] = widget.status.text()
+add(np.zeros((40, 48, 3), np.uint8) + 90, "colours")
+told["colours"] = stained("colours")
+add(np.random.default_rng(0).random((40, 48)), "rescaled")
+told["rescaled"] = stained("rescaled")
+add(np.full((40, 48), 60, np.uint8), "preview")
+widget.live.setChecked(True)
+until(lambda: "dsDNA of preview" in viewer.layers, "preview")
+widget.layer.setCurrentText("grey")
+widget.layer.activated.emit(widget.layer.currentIndex())
+viewer.layers["grey"].data = np.full((40, 48), 70, np.uint8)
+until(lambda: np.allclose(viewer.layers["dsDNA of grey"].data, 140.0), "another layer")
+viewer.layers.remove("grey")
+until(lambda: not widget.live.isChecked(), "removed")
+told["removed"] = widget.status.text()
+import json
+print(json.dumps(told))
+viewer.close()
+"""
+
+
+def windowed(script: str, folder: Path, *arguments: str) -> Any:
+    """Run a script in a napari with a window; give what it printed last, as JSON."""
+    (folder / "window.py").write_text(script)
+    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1200x24 +extension GLX", sys.executable]
+    environment = {
+        **os.environ,
+        "VSF_EDGE_CACHE": str(folder / "cache"),
+        "NAPARI_CONFIG": str(folder / "napari.yaml"),
+    }
+    command += [str(folder / "window.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=170, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(not shutil.which("xvfb-run"), reason="xvfb-run is not on this machine")
+def test_the_widget_says_what_is_wrong_and_does_not_stand_still(model: Path, tmp_path: Path) -> None:
+    told = windowed(USER, tmp_path, str(model))
+    assert told["nothing open"] == "open a brightfield image first"
+    assert told["no model"] == "name a model first: a .vsf file"
+    assert told["no file"] == f"there is no model {model.parent}/nothing.vsf"
+    assert told["meanwhile"] == [False, "Staining grey ...", False]  # the window is not held up
+    assert told["grey"].startswith("Stained with ")
+    assert "draws what is not there" in told["grey"]
+    assert "holds colours" in told["colours"]
+    assert "not rescaled" in told["rescaled"]
+    assert told["removed"] == "The layer 'grey' was removed: nothing is followed."
+
 
 @pytest.mark.skipif(not shutil.which("xvfb-run"), reason="xvfb-run is not on this machine")
 def test_the_widget_stains_the_preview_layer_in_a_real_window(
@@ -204,17 +289,7 @@ def test_the_widget_stains_the_preview_layer_in_a_real_window(
     import cv2
 
     folder = recorded(tmp_path / "out", session(mode="field"))
-    (tmp_path / "window.py").write_text(WINDOW)
-    command = ["xvfb-run", "-a", "-s", "-screen 0 1600x1200x24 +extension GLX", sys.executable]
-    command += [str(tmp_path / "window.py"), str(model), str(folder), str(tmp_path / "napari.png")]
-    environment = {
-        **os.environ,
-        "VSF_EDGE_CACHE": str(tmp_path / "cache"),
-        "NAPARI_CONFIG": str(tmp_path / "napari.yaml"),
-    }
-    done = subprocess.run(command, capture_output=True, text=True, timeout=170, env=environment, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    told = json.loads(done.stdout.splitlines()[-1])
+    told = windowed(WINDOW, tmp_path, str(model), str(folder), str(tmp_path / "napari.png"))
     assert len(told["layers"]) == 4
     assert {"dsDNA of preview", "ssDNA of preview"} <= set(told["all"])
     assert "Research use only" in told["status"]

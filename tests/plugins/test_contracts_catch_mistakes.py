@@ -99,7 +99,7 @@ class WholeImage:
 
 
 class NumpyOnly:
-    quantities = (Quantity(name="ratio", unit="1", description="A ratio."),)
+    quantities = (Quantity(name="ratio", unit="1", description="A ratio.", lowest=0, highest=0.5),)
 
     def measure(self, stains, channels):
         total = stains.sum(axis=(-3, -2, -1))
@@ -216,6 +216,7 @@ MISTAKES = {
     "WholeImage::test_what_is_trained_in_deploy_mode_is_what_is_deployed": "the generator is still random",
     "WholeImage::test_trained_in_deploy_mode_a_stain_depends_on_nothing_far_away": "px away, so a cell's DFI",
     "NumpyOnly::test_never_decides_by_the_value_of_a_pixel": "cannot be traced into an exported graph",
+    "NumpyOnly::test_values_are_what_they_can_be": "ratio is to be at most 0.5, and measure() gave",
     "NumpyOnly::test_finds_its_channels_by_name": "ratio goes by position, not by name",
     "Stubborn::test_learns_what_can_be_seen": "its error on unseen cells is",
     "Stubborn::test_gives_one_value_per_patch": "a cell's value needs its batch",

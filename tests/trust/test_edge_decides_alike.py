@@ -15,6 +15,7 @@ from tests.trust.conftest import SIDE, drawn_cell
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.trust import TrustTable
 from vsframework.trust import Judge, calibrate
+from vsframework.trust.table import Trust
 
 Make = Callable[..., Any]
 
@@ -73,6 +74,36 @@ def test_the_same_values_get_the_same_intervals(table: Path) -> None:
     assert (upper[there.answered & np.isfinite(values)] > lower[there.answered & np.isfinite(values)]).all()
 
 
+def test_no_interval_reaches_where_no_value_can_be_and_none_loses_a_true_value(table: Path) -> None:
+    document = json.loads(table.read_text())
+    assert [(item["name"], item["lowest"], item["highest"]) for item in document["quantities"]] == [("dfi", 0, 1)]
+    document["quantities"][0]["interval"]["quantile"] = 20.0
+    verdicts = TrustTable(table.read_bytes(), "trust.json").judge(np.repeat(images()[:1], 200, axis=0))
+    assert verdicts.answered.all()
+    rng = np.random.default_rng(0)
+    values, truths = rng.uniform(0, 1, 200), rng.uniform(0, 1, 200)
+
+    def ends(whole: bool) -> tuple[Any, Any]:
+        found = TrustTable(json.dumps(document).encode(), "trust.json", whole=whole)
+        return found.intervals("dfi", values, verdicts)[:2]
+
+    (low, high), (whole_low, whole_high) = ends(False), ends(True)
+    assert whole_low.min() < 0
+    assert whole_high.max() > 1
+    assert low.min() == 0
+    assert high.max() == 1
+    np.testing.assert_array_equal((low <= truths) & (truths <= high), (whole_low <= truths) & (truths <= whole_high))
+    judge = Judge(Trust.model_validate(document))
+    for mine, theirs in zip(judge.intervals("dfi", values, verdicts), (low, high), strict=False):
+        np.testing.assert_array_equal(mine, theirs)
+    for key in ("lowest", "highest"):  # as in a table of before
+        del document["quantities"][0][key]
+    np.testing.assert_array_equal(ends(False)[0], whole_low)
+    np.testing.assert_array_equal(
+        Judge(Trust.model_validate(document)).intervals("dfi", values, verdicts)[1], whole_high
+    )
+
+
 def test_without_intervals_the_edge_says_why(make_run: Make) -> None:
     run, dataset, stainer = make_run({"test_donors": ["D1"]})
     calibrate(dataset, run, stainer)
@@ -108,6 +139,8 @@ def change(document: Any, *path: Any, to: Any) -> Any:
         (("gates", "table", 0, "measures"), "text", "damaged"),
         (("quantities", 0, "difficulty", "weights"), [1.0], "damaged"),
         (("quantities", 0, "interval"), 3, "damaged"),
+        (("quantities", 0, "lowest"), 1, "dfi is to lie between 1.0 and 1.0"),
+        (("quantities", 0, "highest"), "much", "damaged"),
         (("gates",), None, "damaged"),
     ],
 )

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from vsframework.cli.options import echo_json
-from vsframework.errors import UsageError, VsfError
+from vsframework.errors import VsfError
 
 if TYPE_CHECKING:
-    from vsframework.dataset.checking import StudyCheck
+    from vsframework.dataset.checked import StudyCheck
 
 SHOWN = 20
 
@@ -22,7 +22,7 @@ def check_study_of(file: Path, overrides: tuple[str, ...], as_json: bool) -> Non
     Raises
     ------
     UsageError
-        When no field is found, or the layout has no fields.
+        When no field is found.
     VsfError
         When nothing could be built.
     """
@@ -30,34 +30,32 @@ def check_study_of(file: Path, overrides: tuple[str, ...], as_json: bool) -> Non
     from vsframework.pipeline import Run
 
     run = Run(file, overrides)
-    if run.experiment.data.layout == "mccallum-crops":
-        raise UsageError(
-            "data.layout = 'mccallum-crops' has no fields to check: build it, the table says what is wrong"
-        )
     study = check_study(run.experiment, run.folder)
     if as_json:
         echo_json(study.record())
     else:
         _tell(study)
     if not study.buildable:
-        raise VsfError(f"none of the {len(study.fields)} fields could be built; every problem is listed above")
+        raise VsfError(f"none of the {len(study.fields)} {study.kind} could be built; every problem is listed above")
 
 
 def _tell(study: StudyCheck) -> None:
     donors = list(dict.fromkeys(item.donor for item in study.fields))
-    click.echo(f"{'donor':<20}{'fields':>8}{'good':>8}{'crops':>8}  channels of the first")
+    fields = study.kind == "fields"  # the crops of a study without fields are counted in the first column
+    crops = f"{'crops':>8}" if fields else ""
+    click.echo(f"{'donor':<20}{study.kind:>8}{'good':>8}{crops}  channels of the first")
     for donor in donors:
-        fields = [item for item in study.fields if item.donor == donor]
-        good = sum(not item.problems for item in fields)
-        crops = sum(item.crops for item in fields)
-        pairs = ", ".join(f"{name}: {path}" for name, path in fields[0].files.items())
-        click.echo(f"{donor:<20}{len(fields):>8}{good:>8}{crops:>8}  {pairs}")
+        found = [item for item in study.fields if item.donor == donor]
+        good = sum(not item.problems for item in found)
+        crops = f"{sum(item.crops for item in found):>8}" if fields else ""
+        pairs = ", ".join(f"{name}: {path}" for name, path in found[0].files.items())
+        click.echo(f"{donor:<20}{len(found):>8}{good:>8}{crops}  {pairs}")
     problems = [f"{item.id}: {problem}" for item in study.fields for problem in item.problems]
     suspicions = [f"{item.id}: {suspicion}" for item in study.fields for suspicion in item.suspicions]
     _list("Cannot be built", problems)
     _list("Look at", [*study.suspicions, *suspicions])
     _list("Not used", list(study.unused))
-    click.echo(f"{len(study.buildable)} of {len(study.fields)} fields can be built")
+    click.echo(f"{len(study.buildable)} of {len(study.fields)} {study.kind} can be built")
 
 
 def _list(title: str, lines: list[str]) -> None:

@@ -10,6 +10,9 @@ import numpy as np
 
 from vsframework.images import Image
 
+SATURATED = 1e-3
+"""Share of pixels at full scale from which a sum over them is too small."""
+
 EVERY = 4
 """Percentiles are taken of every fourth pixel of every fourth row."""
 
@@ -84,3 +87,12 @@ def look_at(image: Image) -> Look:
         light=float(np.clip(sample - median, 0, None).mean()),
         digest=hashlib.blake2b(np.ascontiguousarray(pixels).data, digest_size=16).hexdigest(),
     )
+
+
+def suspicions_of_image(name: str, look: Look) -> list[str]:
+    """Say what looks wrong with one image, called `name`, by itself."""
+    if look.blank:
+        return [f"{name} is blank: every pixel is {look.largest:g}"]
+    if look.saturated > SATURATED:
+        return [f"{look.saturated:.1%} of {name} is saturated"]
+    return []

@@ -20,7 +20,7 @@ from vsframework.dataset.cells import single_plane
 from vsframework.dataset.geometry import resize
 from vsframework.dataset.store import Patch, PatchDataset, PatchWriter
 from vsframework.errors import UsageError, VsfError
-from vsframework.images import read_image
+from vsframework.images import Image, read_image
 from vsframework.interfaces import Quantity
 from vsframework.progress import track
 
@@ -46,36 +46,71 @@ def build_measured_crops(experiment: Experiment, folder: Path, out: Path) -> Pat
         When the table is not of the expected form.
     """
     root = folder / experiment.data.root
-    labels = read_labels(labels_path(experiment.data, root))
+    crops = MeasuredCrops(read_labels(labels_path(experiment.data, root)))
     paths = find_crops(root)
-    size, bit_depth = experiment.patches.size, 0
+    size = experiment.patches.size
     with PatchWriter(
         out, stains=experiment.data.stains, size=size, planes=experiment.data.planes, has_stains=False
     ) as writer:
         for match, path in track(paths, "Building the dataset"):
             row: dict[str, Any] = {
-                "id": f"{match['donor']}/BF{match['field']}/img{match['idx']}",
+                "id": crop_id(match),
                 "donor": match["donor"],
                 "field": f"BF{match['field']}",
                 "reason": "",
             }
             try:
-                row |= _measured(match.groupdict(), labels)
-                image = read_image(path)
-                if bit_depth and image.bit_depth != bit_depth:
-                    raise VsfError(f"it has {image.bit_depth} bits, the first crop {bit_depth}")
-                bit_depth = image.bit_depth
-                pixels = resize(single_plane(image, path.name), size)
+                measured, image = crops.read(match, path)
+                pixels = resize(image.plane(), size)
             except VsfError as error:
                 writer.add({**row, "reason": str(error)}, None)
                 continue
-            writer.add(row, Patch(brightfield=pixels[None]))
+            writer.add({**row, **measured}, Patch(brightfield=pixels[None]))
         info = {
             "simulated": False,
             "fields": len({match["field"] for match, _ in paths}),
             "experiment": experiment.tables(),
         }
-        return writer.finish(info, QUANTITIES, bit_depth)
+        return writer.finish(info, QUANTITIES, crops.bit_depth)
+
+
+class MeasuredCrops:
+    """Reads crops one after the other, each with its row of `labels`; a cell that came before does not count again.
+
+    Attributes
+    ----------
+    bit_depth
+        Of the crops that could be read, which is one; 0 before the first.
+    """
+
+    def __init__(self, labels: pd.DataFrame) -> None:
+        self._labels = labels
+        self._names: dict[int, str] = {}
+        self.bit_depth = 0
+
+    def read(self, match: re.Match[str], path: Path) -> tuple[dict[str, float], Image]:
+        """Give the measured values of a crop, whose name is `match`, and its image of one channel.
+
+        Raises
+        ------
+        VsfError
+            When name and table disagree, another crop shows the cell, or the image is not of the kind of the others.
+        """
+        measured = _measured(match.groupdict(), self._labels)
+        image = read_image(path)
+        single_plane(image, path.name)
+        if self.bit_depth and image.bit_depth != self.bit_depth:
+            raise VsfError(f"it has {image.bit_depth} bits, the first crop {self.bit_depth}")
+        earlier = self._names.setdefault(int(match["idx"]), path.name)
+        if earlier != path.name:
+            raise VsfError(f"{earlier} shows the same cell {int(match['idx'])}: keep one of them")
+        self.bit_depth = image.bit_depth
+        return measured, image
+
+
+def crop_id(match: re.Match[str]) -> str:
+    """Name a cell as the table of a dataset does: ``donor/field/cell``."""
+    return f"{match['donor']}/BF{match['field']}/img{match['idx']}"
 
 
 def find_crops(root: Path) -> list[tuple[re.Match[str], Path]]:

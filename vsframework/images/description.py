@@ -34,19 +34,44 @@ SIGNIFICANT_BITS = "SignificantBits"
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """Channel names (any number), pixel size in µm, and significant bits, each where the file says so.
-
-    `files` names every file of an OME set that holds pixels of the image.
-    """
+    """Channel names (any number), pixel size in µm, and significant bits, each where the file says so."""
 
     names: tuple[str, ...] = ()
     pixel_size_um: float | None = None
     bit_depth: int | None = None
-    files: frozenset[str] = frozenset()
 
 
-def describe_ome(path: Path, xml: str, page_pixels: int) -> Description:
-    """Read the first image of OME-XML.
+@dataclass(frozen=True, kw_only=True)
+class OmeImage:
+    """One image of OME-XML: its name (or none), width and height, the files of its set that hold its pixels, and more.
+
+    `files` is empty where all pixels are in the file that holds the XML.
+    """
+
+    name: str
+    size: tuple[int, int]
+    files: frozenset[str]
+    pixels: ElementTree.Element
+
+    def describe(self, path: Path) -> Description:
+        """Read what it says about its pixels.
+
+        Raises
+        ------
+        VsfError
+            When pixels are not square, or a unit is no length.
+        """
+        sizes = [_ome_length(path, self.pixels, axis) for axis in "XY"]
+        bits = self.pixels.get(SIGNIFICANT_BITS, "")
+        return Description(
+            names=tuple(channel.get("Name", "") for channel in self.pixels.findall("{*}Channel")),
+            pixel_size_um=square_pixel(path, sizes[0], sizes[1]),
+            bit_depth=int(bits) if re.fullmatch(r"[0-9]{1,3}", bits) else None,
+        )
+
+
+def images_of_ome(path: Path, xml: str, page_pixels: int) -> list[OmeImage]:
+    """Find the images of OME-XML, in order.
 
     Parameters
     ----------
@@ -56,8 +81,8 @@ def describe_ome(path: Path, xml: str, page_pixels: int) -> Description:
     Raises
     ------
     VsfError
-        When pixels are not square, a unit is no length, the pixels are described in another file, or there would be
-        more planes than any field has.
+        When the pixels are described in another file, there would be more planes than any field has, or a file of the
+        set lies elsewhere.
     """
     root = ElementTree.fromstring(xml)  # noqa: S314 - a document type is refused before this is called
     only = root.find("{*}BinaryOnly")
@@ -67,22 +92,25 @@ def describe_ome(path: Path, xml: str, page_pixels: int) -> Description:
             f"{path} holds only pixels and is described by another file of its set"
             f"{f' ({name})' if name and name.isprintable() else ''}: name that one, or save one OME-TIFF"
         )
-    pixels = root.find("{*}Image/{*}Pixels")
-    if pixels is None:
-        return Description()
-    for image in root.findall("{*}Image/{*}Pixels"):  # readers make a list of that many pages before they look
-        samples = math.prod(int(image.get(f"Size{axis}", "1")) for axis in "XYZCT")
-        counts = [int(part.get("PlaneCount", "1")) for part in image.findall("{*}TiffData")]
+    images = []
+    for image in root.findall("{*}Image"):
+        pixels = image.find("{*}Pixels")
+        if pixels is None:
+            continue
+        # readers make a list of that many pages before they look
+        samples = math.prod(int(pixels.get(f"Size{axis}", "1")) for axis in "XYZCT")
+        counts = [int(part.get("PlaneCount", "1")) for part in pixels.findall("{*}TiffData")]
         if samples > MAX_PLANES * page_pixels or any(count > MAX_PLANES for count in counts):
             raise VsfError(f"{path} declares more planes than a file can hold: it is damaged, save it anew")
-    sizes = [_ome_length(path, pixels, axis) for axis in "XY"]
-    bits = pixels.get(SIGNIFICANT_BITS, "")
-    return Description(
-        names=tuple(channel.get("Name", "") for channel in pixels.findall("{*}Channel")),
-        pixel_size_um=square_pixel(path, sizes[0], sizes[1]),
-        bit_depth=int(bits) if re.fullmatch(r"[0-9]{1,3}", bits) else None,
-        files=frozenset(_siblings(path, pixels)),
-    )
+        images.append(
+            OmeImage(
+                name=image.get("Name", ""),
+                size=(int(pixels.get("SizeX", "1")), int(pixels.get("SizeY", "1"))),
+                files=frozenset(_siblings(path, pixels)),
+                pixels=pixels,
+            )
+        )
+    return images
 
 
 def describe_imagej(path: Path, keys: Mapping[str, Any], resolution: tuple[float, float]) -> Description:

@@ -31,7 +31,7 @@ def open_planes(path: Path, scene: int | None = None) -> StoredPlanes:
         if path.is_dir() and is_zarr(path):
             planes = open_ome_zarr(path)
         elif head[:4] in TIFF_SIGNATURES:
-            planes = open_tiff(path)
+            return open_tiff(path, scene)
         elif head.startswith(PNG_SIGNATURE):
             planes = whole_planes(read_png(path))
         elif head.startswith(JPEG_SIGNATURE):

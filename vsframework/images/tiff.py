@@ -16,11 +16,12 @@ import numpy.typing as npt
 import tifffile
 
 from vsframework.errors import VsfError
-from vsframework.images.description import Description, describe_imagej, describe_ome
+from vsframework.images.description import Description, OmeImage, describe_imagej, images_of_ome
 from vsframework.images.directories import check_directories, truncated
 from vsframework.images.image import DTYPES
+from vsframework.images.scenes import choose_scene
 from vsframework.images.stored import Stored, channels_of, refuse_oversize, whole_planes
-from vsframework.images.tiff_planes import LIBTIFF, TiffPlanes
+from vsframework.images.tiff_planes import LIBTIFF, TiffPlanes, file_of
 from vsframework.readers import StoredPlanes
 
 TIFF_SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -39,24 +40,36 @@ _AXIS_WORDS = {"Z": "z planes", "T": "time points"}
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 
-def open_tiff(path: Path) -> StoredPlanes:
-    """Open the largest image of a TIFF: OME (also a set of files), ImageJ, Micro-Manager, or plain.
+def open_tiff(path: Path, scene: int | None = None) -> StoredPlanes:
+    """Open one image of a TIFF: OME (also a set of files), ImageJ, Micro-Manager, or plain.
 
     The pages of a file that does not say what they are count as channels. A grey TIFF is read when pixels are asked
     for; one in colour is read now, since equal red, green and blue are one channel.
+
+    Parameters
+    ----------
+    scene
+        Which image, counted from 0 as in the OME-XML, else as series of pages of one size and type come in the file;
+        None for the only one that is no thumbnail.
     """
     check_file(path)
     with _silent_tifffile(), tifffile.TiffFile(path, _multifile=False) as tiff:
         ome = tiff.ome_metadata if tiff.is_ome else None
-        if ome is not None and "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
+        if ome is None:
+            return _open(path, tiff, _series(path, tiff, scene), Description())
+        if "<!DOCTYPE" in ome:  # entities could expand without end, and OME-XML has none
             raise VsfError(f"{path} has a document type in its OME-XML, which no microscope writes: save it anew")
-        description = describe_ome(path, ome, _page_pixels(tiff)) if ome is not None else Description()
-        if not (description.files - {path.name}):
-            return _open(path, tiff, description, whole=ome is not None)
-    for name in sorted(description.files):
+        images = images_of_ome(path, ome, _page_pixels(tiff))
+        index = _scene_of_ome(path, images, scene)
+        here = {path.name}
+        whole_set = frozenset[str]().union(*(image.files for image in images))
+        needed = images[index].files if images and _kind(tiff) == "mmstack" else whole_set
+        if needed <= here:
+            return _open_ome(path, tiff, images, index)
+    for name in sorted(needed):
         check_file(path.with_name(name))
     with _silent_tifffile(), tifffile.TiffFile(path) as tiff:
-        return _open(path, tiff, description, whole=True)
+        return _open_ome(path, tiff, images, index)
 
 
 def check_file(path: Path) -> None:
@@ -73,23 +86,40 @@ def check_file(path: Path) -> None:
         check_directories(path, file, path.stat().st_size)
 
 
-def _open(path: Path, tiff: Any, description: Description, whole: bool) -> StoredPlanes:
-    series = _largest_series(path, tiff)
-    if whole and series.kind not in ("ome", "mmstack"):
+def _scene_of_ome(path: Path, images: list[OmeImage], scene: int | None) -> int:
+    if not images:
+        return 0
+    here = [not image.files or path.name in image.files for image in images]
+    return choose_scene(path, [image.size for image in images], [image.name for image in images], scene, here)
+
+
+def _open_ome(path: Path, tiff: Any, images: list[OmeImage], index: int) -> StoredPlanes:
+    described = images[index].describe(path) if images else Description()
+    if _kind(tiff) == "mmstack":  # Micro-Manager describes every position in each file, which holds only its own
+        return _open(path, tiff, _series(path, tiff, None), described, ome=True)
+    if _kind(tiff) != "ome" or len(tiff.series) != len(images):
         raise VsfError(f"{path} does not hold what its OME-XML describes: save it as one OME-TIFF")
+    return _open(path, tiff, tiff.series[index], described, ome=True)
+
+
+def _kind(tiff: Any) -> str:
+    return str(tiff.series[0].kind) if tiff.series else ""
+
+
+def _open(path: Path, tiff: Any, series: Any, description: Description, ome: bool = False) -> StoredPlanes:
     keyframe = series.keyframe
-    if not whole and tiff.is_imagej:
+    if not ome and tiff.is_imagej:
         keys = tiff.imagej_metadata or {}
         description = describe_imagej(path, keys, _resolution(keyframe))
         _check_imagej(path, keys, series)
     axes, shape = series.get_axes(False), series.get_shape(False)
     _check_axes(path, axes)
     _check_samples(path, tiff, keyframe, series.dtype)
-    _check_segments(path, series)
+    _check_segments(path, tiff, series)
     bits = description.bit_depth or _stored_bits(keyframe)
     sizes = dict(zip(axes, shape, strict=True))
     if sizes.get("S", 1) > 1:
-        return _colour(path, series, description, bits)
+        return _colour(path, tiff, series, description, bits)
     if keyframe.imagedepth > 1:
         raise VsfError(f"{path} stores volumes, not planes: save it with one page per plane")
     refuse_oversize(path, math.prod(keyframe.chunks))
@@ -121,7 +151,7 @@ def _page_pixels(tiff: Any) -> int:
     return max(1, int(page.imagewidth) * int(page.imagelength))
 
 
-def _colour(path: Path, series: Any, description: Description, bits: int) -> StoredPlanes:
+def _colour(path: Path, tiff: Any, series: Any, description: Description, bits: int) -> StoredPlanes:
     axes, shape, keyframe = series.get_axes(False), series.get_shape(False), series.keyframe
     outer = [axis for axis, count in zip(axes, shape, strict=True) if axis not in "YXS" and count > 1]
     if outer and outer[0] in "TZ":
@@ -130,7 +160,7 @@ def _colour(path: Path, series: Any, description: Description, bits: int) -> Sto
         )
     refuse_oversize(path, math.prod(shape))
     refuse_oversize(path, math.prod(keyframe.chunks))
-    array = _decode(path, series)
+    array = _decode(path, tiff, series)
     if array.shape != tuple(shape) or array.dtype.newbyteorder("=") != series.dtype.newbyteorder("="):
         raise truncated(path)
     pixels, names = channels_of(
@@ -149,23 +179,15 @@ def _colour(path: Path, series: Any, description: Description, bits: int) -> Sto
     )
 
 
-def _largest_series(path: Path, tiff: Any) -> Any:
-    """Give the one image that is not a thumbnail of another."""
-    series = [item for item in tiff.series if 0 not in item.shape]
-    if not series:
-        raise VsfError(f"{path} holds no image: copy it again from where it was recorded")
-    areas = [_area(item) for item in series]
-    largest = [item for item, area in zip(series, areas, strict=True) if area == max(areas)]
-    if len(largest) > 1:
-        raise VsfError(
-            f"{path} holds {len(largest)} images of one size or several sample types: save one file for each"
-        )
-    return largest[0]
+def _series(path: Path, tiff: Any, scene: int | None) -> Any:
+    """Give the image `scene` of a file without OME-XML, or the only one that is no thumbnail."""
+    sizes = [_size(item) if 0 not in item.shape else (0, 0) for item in tiff.series]
+    return tiff.series[choose_scene(path, sizes, [""] * len(sizes), scene)]
 
 
-def _area(series: Any) -> int:
+def _size(series: Any) -> tuple[int, int]:
     sizes = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
-    return int(sizes.get("Y", 0)) * int(sizes.get("X", 0))
+    return int(sizes.get("X", 0)), int(sizes.get("Y", 0))
 
 
 def _check_axes(path: Path, axes: str) -> None:
@@ -194,17 +216,17 @@ def _check_samples(path: Path, tiff: Any, page: Any, dtype: np.dtype[Any] | None
         raise VsfError(f"{path} is neither grey nor RGB ({page.photometric!s}): save it as greyscale")
 
 
-def _check_segments(path: Path, series: Any) -> None:
+def _check_segments(path: Path, tiff: Any, series: Any) -> None:
     """Every strip or tile of every page must be there, inside its file, and not empty."""
-    if series.dataoffset is not None and series.dataoffset + series.nbytes > path.stat().st_size:
-        raise truncated(path)
-    sizes: dict[str, int] = {}
+    first = file_of(path, tiff, series.keyframe)
+    if series.dataoffset is not None and series.dataoffset + series.nbytes > first.stat().st_size:
+        raise truncated(first)
+    sizes: dict[Path, int] = {}
     for page in series.pages:
         if page is None:
             raise VsfError(f"{path} lacks pages that its metadata describes: save the field as one complete file")
-        file = page.parent.filehandle
-        size = sizes.setdefault(file.name, file.size)
-        holder = path.with_name(file.name)  # of a set, the file that this page is in
+        holder = file_of(path, tiff, page)
+        size = sizes.setdefault(holder, page.parent.filehandle.size)
         offsets, counts = page.dataoffsets, page.databytecounts
         if len(offsets) != len(counts) or len(offsets) < math.prod(page.keyframe.chunked):
             raise truncated(holder)
@@ -222,12 +244,11 @@ def _check_imagej(path: Path, keys: dict[str, Any], series: Any) -> None:
         raise VsfError(f"{path} lacks pages: ImageJ wrote {images} and {outer} are there; copy it again")
 
 
-def _decode(path: Path, series: Any) -> npt.NDArray[np.generic]:
+def _decode(path: Path, tiff: Any, series: Any) -> npt.NDArray[np.generic]:
     if series.keyframe.compression not in LIBTIFF:
         array: npt.NDArray[np.generic] = series.asarray(squeeze=False, maxworkers=1)  # fields are read in parallel
         return array
-    data = path.read_bytes()
-    pages = [imagecodecs.tiff_decode(data, index=page.index) for page in series.pages]
+    pages = [imagecodecs.tiff_decode(file_of(path, tiff, page).read_bytes(), index=page.index) for page in series.pages]
     return np.stack(pages).reshape(series.get_shape(False))
 
 

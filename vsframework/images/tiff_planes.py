@@ -29,6 +29,11 @@ class _Page:
     counts: tuple[int, ...]
 
 
+def file_of(path: Path, tiff: Any, page: Any) -> Path:
+    """Give the file that holds `page` of the image in `path`: of a set, another one in its folder."""
+    return path if page.parent is tiff else path.with_name(page.parent.filehandle.name)
+
+
 class TiffPlanes:
     """Reads parts of the planes of one series; made while the file is open, used after it was closed.
 
@@ -40,9 +45,15 @@ class TiffPlanes:
 
     def __init__(self, path: Path, tiff: Any, series: Any) -> None:
         page = series.keyframe
-        self.height, self.width = int(page.imagelength), int(page.imagewidth)
-        self.chunk: tuple[int, int] = tuple(page.chunks[-2:]) if len(page.chunks) > 1 else (self.height, self.width)
-        self._path = path
+        sizes = dict(zip(series.get_axes(False), series.get_shape(False), strict=True))
+        self.height, self.width = int(sizes["Y"]), int(sizes["X"])
+        whole_pages = (self.height, self.width) == (page.imagelength, page.imagewidth)
+        if not whole_pages and series.dataoffset is None:  # tifffile writes planes one pixel wide as one page
+            raise VsfError(f"{path} stores several planes in one page: save it with one page per plane")
+        self.chunk: tuple[int, int] = (self.height, self.width)
+        if whole_pages and len(page.chunks) > 1:
+            self.chunk = tuple(page.chunks[-2:])
+        self._path = file_of(path, tiff, page)
         self._dtype = np.dtype(page.dtype).newbyteorder(tiff.byteorder)
         self._contiguous: int | None = series.dataoffset
         self._libtiff = page.compression in LIBTIFF
@@ -51,10 +62,9 @@ class TiffPlanes:
         self._pages: list[_Page] = []
         self._whole: tuple[int, npt.NDArray[np.generic]] | None = None  # the plane that libtiff decoded last
         if self._contiguous is None:
-            folder = path.parent
             self._pages = [
                 _Page(
-                    folder / item.parent.filehandle.name if item.parent is not tiff else path,
+                    file_of(path, tiff, item),
                     item.index,
                     tuple(item.dataoffsets),
                     tuple(item.databytecounts),

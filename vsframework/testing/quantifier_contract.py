@@ -53,6 +53,14 @@ class QuantifierContract(ComponentContract):
             assert np.shape(value) == batch, f"{name} has the shape {np.shape(value)} for a batch of {batch}"
             assert np.isfinite(value).all(), f"{name} is not finite on an ordinary cell"
 
+    def test_values_are_what_they_can_be(self, part: Quantifier, stains: npt.NDArray[np.float32]) -> None:
+        values = part.measure(stains, self.channels)
+        for quantity in part.quantities:
+            for end, sign, word in ((quantity.lowest, 1, "least"), (quantity.highest, -1, "most")):
+                assert end is None or (sign * (values[quantity.name] - end) >= 0).all(), (
+                    f"{quantity.name} is to be at {word} {end}, and measure() gave {values[quantity.name]}"
+                )
+
     def test_a_patch_is_measured_as_in_a_batch(self, part: Quantifier, stains: npt.NDArray[np.float32]) -> None:
         together = part.measure(stains, self.channels)
         for index, cell in enumerate(stains):

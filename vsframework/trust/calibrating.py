@@ -118,7 +118,14 @@ def calibrate(dataset: PatchDataset, run: Path, stainer: Stainer) -> Trust:
             relative = errors / difficulties(difficulty, scores, predicted)
             interval = calibrate_interval(relative, donors, settings.coverage, settings.exchangeable)
         quantities.append(
-            QuantityTrust(name=quantity.name, unit=quantity.unit, difficulty=difficulty, interval=interval)
+            QuantityTrust(
+                name=quantity.name,
+                unit=quantity.unit,
+                lowest=quantity.lowest,
+                highest=quantity.highest,
+                difficulty=difficulty,
+                interval=interval,
+            )
         )
     trust = Trust(
         weights=weights_hash(run),

@@ -100,6 +100,7 @@ class Judge:
 
         The ends are NaN where a cell is not answered, its value is no number, or the run has no intervals; the
         difficulty is the absolute error to expect, also of cells that are not answered (NaN for unknown quantities).
+        No end lies beyond what the quantity can be, which takes no true value out of an interval.
         """
         known = next((item for item in self.trust.quantities if item.name == quantity), None)
         nothing = np.full(len(values), np.nan)
@@ -109,7 +110,8 @@ class Judge:
         if known.interval is None or known.interval.quantile is None:
             return nothing, nothing.copy(), difficulty
         reach = np.where(verdicts.answered, known.interval.quantile * difficulty, np.nan)
-        return values - reach, values + reach, difficulty
+        ends = -np.inf if known.lowest is None else known.lowest, np.inf if known.highest is None else known.highest
+        return np.clip(values - reach, *ends), np.clip(values + reach, *ends), difficulty
 
 
 def build_gate(selection: Selection) -> Gate:

@@ -115,10 +115,15 @@ class Interval(_Table):
 
 
 class QuantityTrust(_Table):
-    """What is known about the error of one quantity. `interval` is None without calibration donors."""
+    """What is known about the error of one quantity. `interval` is None without calibration donors.
+
+    `lowest` and `highest` are the ends of what it can be at all, None where there is none or nothing is known.
+    """
 
     name: str
     unit: str
+    lowest: float | None = None
+    highest: float | None = None
     difficulty: Difficulty
     interval: Interval | None
 

@@ -13,8 +13,11 @@ import numpy as np
 from napari_vsf.layers import LayerData, image_layer
 from vsf_edge.bundle import open_bundle
 from vsf_edge.choice import choose
+from vsf_edge.errors import EdgeError
 from vsf_edge.plugins import plugins
 from vsf_edge.service.staining import ImageStaining, Kind, Stained
+
+CAUTION = "Where there is no head, a model that was trained on heads draws what is not there"
 
 PREVIEW = "preview"
 """The layer in which napari-micromanager shows the live image."""
@@ -64,12 +67,27 @@ class Model:
         ]
         if stained.judgement.abstained:
             said = [f"no number, because {stained.judgement.abstained}"]
-        trained = " The model was trained on SIMULATED images." if self.manifest.simulated else ""
-        return f"{', '.join(said) or 'Stained'}. {self.manifest.intended_use.capitalize()}.{trained}"
+        use = [
+            f"{', '.join(said) or f'Stained with {self.engine.label}'}.",
+            f"{self.manifest.intended_use.capitalize()}.",
+        ]
+        if self.manifest.simulated:
+            use.append("The model was trained on SIMULATED images.")
+        if not stained.quantities:
+            use.append(f"{CAUTION}.")
+        return " ".join(use)
 
 
 def plane_of(layer: Any, step: Sequence[int] = ()) -> Any:
-    """Give the plane [H, W] of an image layer that the viewer's `step` (``viewer.dims.current_step``) shows."""
+    """Give the plane [H, W] of an image layer that the viewer's `step` (``viewer.dims.current_step``) shows.
+
+    Raises
+    ------
+    EdgeError
+        When it is a layer of colours.
+    """
+    if layer.rgb:
+        raise EdgeError(f"the layer {layer.name!r} holds colours: split it, and choose its brightfield channel")
     data = layer.data[0] if layer.multiscale else layer.data
     at = [*step][-data.ndim :] if len(step) >= data.ndim else [0] * data.ndim
     leading = zip(at, data.shape[:-2], strict=False)

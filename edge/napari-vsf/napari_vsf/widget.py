@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -21,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_vsf.staining import PREVIEW, Follower, Model, plane_of
 from vsf_edge.errors import EdgeError
-from vsf_edge.service.staining import Kind
+from vsf_edge.service.staining import Kind, Stained
 
 
 class StainWidget(QWidget):
@@ -34,7 +37,10 @@ class StainWidget(QWidget):
         self._viewer = viewer = napari_viewer  # the name by which napari gives it
         self._model: Model | None = None
         self._opened: Path | None = None
+        self._opening = Lock()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="napari-vsf-once")
         self._follower: Follower | None = None
+        self._followed: Any = None
         self.path = QLineEdit()
         self.path.setPlaceholderText("model.vsf")
         browse = QPushButton("Browse...")
@@ -49,6 +55,9 @@ class StainWidget(QWidget):
         self.button.clicked.connect(self.stain)
         self.live = QCheckBox("each new image of it")
         self.live.toggled.connect(self._follow)
+        # what is chosen while live counts from the next image on
+        for changed in (self.layer.activated, self.kind.activated, self.path.editingFinished):
+            changed.connect(lambda *_: self._follow(self.live.isChecked()))
         self.status = QLabel("Research use only.")
         self.status.setWordWrap(True)
         form = QFormLayout(self)
@@ -64,41 +73,57 @@ class StainWidget(QWidget):
         self._list()
 
     def stain(self) -> None:
-        """Stain what the chosen layer shows."""
+        """Stain what the chosen layer shows, in a thread of its own: the first time, the model is built there."""
         try:
-            layer = self._chosen()
-            model = self._open()
-            plane = plane_of(layer, self._viewer.dims.current_step)
-            self._show((layer, model.stain(plane, layer.name, self._kind())))
+            layer, path, kind = self._chosen(), self._named(), self._kind()
+            plane = np.array(plane_of(layer, self._viewer.dims.current_step))
         except EdgeError as error:
             self.status.setText(str(error))
+            return
+        self.button.setEnabled(False)
+        self.status.setText(f"Staining {layer.name} ...")
+        self._worker.submit(self._stain_once, path, layer, plane, kind)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802  (Qt's name)
         """Follow no longer."""
         self.live.setChecked(False)
+        self._worker.shutdown(wait=False, cancel_futures=True)
         super().closeEvent(event)
+
+    def _stain_once(self, path: Path, layer: Any, plane: Any, kind: Kind) -> None:
+        try:
+            done: Any = self._stained(path, layer, plane, kind)
+        except Exception as error:  # whatever it is, the window says it
+            done = error
+        self.arrived.emit(done)
+
+    def _stained(self, path: Path, layer: Any, plane: Any, kind: Kind) -> tuple[Any, Model, Stained]:
+        model = self._open(path)
+        return layer, model, model.stain(plane, layer.name, kind)
 
     def _follow(self, on: bool) -> None:
         if self._follower is not None:
             self._follower.stop()
-            self._follower = None
+            self._follower = self._followed = None
         if not on:
             return
         try:
-            layer, model, kind = self._chosen(), self._open(), self._kind()
+            layer, path, kind = self._chosen(), self._named(), self._kind()
+            plane_of(layer)
         except EdgeError as error:
             self.status.setText(str(error))
             self.live.setChecked(False)
             return
-        self._follower = Follower(layer, lambda plane: (layer, model.stain(plane, layer.name, kind)), self.arrived.emit)
+        self._followed = layer
+        self._follower = Follower(layer, lambda plane: self._stained(path, layer, plane, kind), self.arrived.emit)
 
     def _show(self, done: Any) -> None:
+        self.button.setEnabled(True)
         if isinstance(done, Exception):
             self.status.setText(str(done))
             return
-        layer, stained = done
-        assert self._model is not None
-        for data, settings, _ in self._model.layers(stained, layer):
+        layer, model, stained = done
+        for data, settings, _ in model.layers(stained, layer):
             name = settings["name"]
             if name in self._viewer.layers and self._viewer.layers[name].data.shape == data.shape:
                 self._viewer.layers[name].data = data
@@ -106,15 +131,18 @@ class StainWidget(QWidget):
                 if name in self._viewer.layers:
                     self._viewer.layers.remove(name)
                 self._viewer.add_image(data, **settings)
-        self.status.setText(self._model.sentence(stained))
+        self.status.setText(model.sentence(stained))
 
-    def _open(self) -> Model:
-        path = Path(self.path.text())
-        if not self.path.text():
+    def _open(self, path: Path) -> Model:
+        with self._opening:
+            if self._model is None or self._opened != path:
+                self._model, self._opened = Model(path), path
+            return self._model
+
+    def _named(self) -> Path:
+        if not self.path.text().strip():
             raise EdgeError("name a model first: a .vsf file")
-        if self._model is None or self._opened != path:
-            self._model, self._opened = Model(path), path
-        return self._model
+        return Path(self.path.text().strip()).expanduser()
 
     def _chosen(self) -> Any:
         name = self.layer.currentText()
@@ -133,8 +161,13 @@ class StainWidget(QWidget):
         self.layer.clear()
         self.layer.addItems(names)
         self.layer.setCurrentText(before if before in names else PREVIEW if PREVIEW in names else "")
+        if self._followed is not None and self._followed not in self._viewer.layers:
+            gone = self._followed.name
+            self.live.setChecked(False)
+            self.status.setText(f"The layer {gone!r} was removed: nothing is followed.")
 
     def _browse(self) -> None:
         name, _ = QFileDialog.getOpenFileName(self, "Model", "", "Models (*.vsf)")
         if name:
             self.path.setText(name)
+            self._follow(self.live.isChecked())

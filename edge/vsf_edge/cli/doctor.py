@@ -61,6 +61,8 @@ def _print(found: Examination, ways: dict[str, list[str]]) -> None:
         f"Speed       {speed['sgemm_gflop_per_s']:g} GFLOP/s in matrix products on the processor: a patch of the "
         f"paper's networks takes {speed['paper_patch_ms_at_least']:g} ms or more there ({_CLASSES[speed['class']]})"
     )
+    if found.facts["demo_model"]:
+        click.echo(f"To try      {found.facts['demo_model']} (a model of SIMULATED cells)")
     for precision, names in ways.items():
         click.echo(f"Model       {precision}: {', '.join(names) or 'nothing here runs it'}")
     for sentence in found.advice or ["Nothing to do."]:

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from vsf_edge.cli import options
+from vsf_edge.cli.plugin_settings import ListsSettings
 
 if TYPE_CHECKING:
     from vsf_edge.live.session import LiveLoop
 
 
-@click.command("live")
+@click.command("live", cls=ListsSettings)
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--source", metavar="NAME[:ADDRESS]", default="simulator", show_default=True,
               help="Where frames come from, such as micromanager:CONFIG.cfg or folder:PATH.")  # fmt: skip
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 @click.option("--jsonl", metavar="FILE|-", help="Write one JSON line per cell to a file or to standard output.")
 @click.option("--sink", "sinks", metavar="NAME[:ADDRESS]", multiple=True, help="A further sink; may be repeated.")
 @click.option("--detector", metavar="NAME", default="heads", show_default=True, help="What finds the heads.")
+@click.option("-D", "looking", metavar="KEY=VALUE", multiple=True, help="Setting of the detector; may be repeated.")
 @click.option("--frames", type=click.IntRange(1), help="End after so many results.")
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), help="End after so long.")
 @click.option("--log", "log_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
@@ -60,6 +62,7 @@ def command(
     jsonl: str | None,
     sinks: tuple[str, ...],
     detector: str,
+    looking: tuple[str, ...],
     frames: int | None,
     seconds: float | None,
     log_file: Path | None,
@@ -101,6 +104,7 @@ def command(
             jsonl=jsonl,
             sinks=sinks,
             detector=detector,
+            looking=looking,
         )
         loop = assembled(bundle, engine, settings, wishes, _say)
         _stop_on_signals(loop)

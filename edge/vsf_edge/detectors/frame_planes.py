@@ -52,10 +52,14 @@ class FramePlanes:
 
     def relief(self, x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> Array:
         """Read counts above the background at pixels `x`, `y` of `reading`, any equal shape; outside, its nearest."""
-        counts = _sample(self.reading, x, y)
-        blocks = self.background_factor
-        light = _sample(self.background, (x + 0.5) / blocks - 0.5, (y + 0.5) / blocks - 0.5)
-        return np.asarray(counts - light, dtype=np.float32)
+        columns, rows = (at.reshape(-1, at.shape[-1]).astype(np.float32, copy=False) for at in (x, y))
+        counts = _sample(self.reading, columns, rows)
+        scale = np.float32(1 / self.background_factor)
+        off = np.float32(0.5 * scale - 0.5)
+        relief = np.subtract(
+            counts, _sample(self.background, columns * scale + off, rows * scale + off), dtype=np.float32
+        )
+        return np.asarray(relief.reshape(x.shape))
 
 
 def frame_planes(frame: npt.NDArray[np.generic], head_length: float) -> FramePlanes | None:
@@ -78,8 +82,8 @@ def frame_planes(frame: npt.NDArray[np.generic], head_length: float) -> FramePla
     light = cv2.resize(background, (columns, rows), interpolation=cv2.INTER_LINEAR)
     search = np.asarray(small[:rows, :columns] - light, dtype=np.float32)
     # the floors are for frames without noise: rounding is no structure
-    darkest, brightest = np.percentile(search[::4, ::4], (0.5, 99.5))
-    noise = max(_noise(reading), 0.005 * float(brightest - darkest), 1e-4 * float(np.abs(background).max()))
+    darkest, brightest = _ends(search[::4, ::4], 0.005)
+    noise = max(_noise(reading), 0.005 * (brightest - darkest), 1e-4 * float(np.abs(background).max()))
     return FramePlanes(reading, search, background, factor, search_factor, 2 * search_factor, length, noise)
 
 
@@ -94,12 +98,19 @@ def _shrink(plane: npt.NDArray[Any], factor: int) -> npt.NDArray[Any]:
 def _background(small: Array) -> Array:
     blocks = _shrink(small, 2)
     # OpenCV's large median is for 8 bit: twice the usual range, and not what a glaring speck of dirt makes of it
-    low, high = (float(count) for count in np.percentile(blocks[::4, ::4], (2, 98)))
+    low, high = _ends(blocks[::4, ::4], 0.02)
     low, step = low - (high - low) / 2, max((high - low) / 127.5, 1e-9)
     levels = np.clip((blocks - low) / step, 0, 255).round().astype(np.uint8)
     window = min(BACKGROUND_WINDOW, (min(levels.shape) - 1) // 2 * 2 + 1)
     smooth = cv2.medianBlur(levels, window).astype(np.float32) * np.float32(step) + np.float32(low)
     return np.asarray(cv2.blur(smooth, (5, 5)), dtype=np.float32)
+
+
+def _ends(counts: Array, share: float) -> tuple[float, float]:
+    """Give the counts below and above which a `share` of them lies."""
+    off = int(share * (counts.size - 1))
+    ordered = np.partition(counts, (off, counts.size - 1 - off), axis=None)
+    return float(ordered[off]), float(ordered[-1 - off])
 
 
 def _noise(reading: npt.NDArray[Any]) -> float:
@@ -108,7 +119,5 @@ def _noise(reading: npt.NDArray[Any]) -> float:
     return float(np.median(apart)) * 1.4826 / math.sqrt(2)
 
 
-def _sample(plane: npt.NDArray[Any], x: npt.NDArray[np.floating], y: npt.NDArray[np.floating]) -> npt.NDArray[Any]:
-    columns, rows = (at.astype(np.float32).reshape(-1, at.shape[-1]) for at in (x, y))
-    counts = cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(counts).reshape(x.shape)
+def _sample(plane: npt.NDArray[Any], columns: Array, rows: Array) -> npt.NDArray[Any]:
+    return np.asarray(cv2.remap(plane, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))

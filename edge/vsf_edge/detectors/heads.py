@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from vsf_edge.detectors.places import head_places
 from vsf_edge.detectors.tips import tip_evidence
 from vsf_edge.errors import EdgeError, EdgeUsageError
 from vsf_edge.frames import Detection
+from vsf_edge.settings import setting
 
 SHORTEST, LONGEST = 0.68, 1.4
 """Lengths of heads, relative to the typical one."""
@@ -23,6 +25,24 @@ SLIMMEST = 2.0
 
 LEAST_DEPTH = 0.06
 """Depth of a head below the background, relative to the rise of its outline; real heads have 0.09 and more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadsSettings:
+    """What can be set about the detector."""
+
+    contrast: float = setting(
+        4.0,
+        "Least rise from a head to its halo, in multiples of the noise of a frame shrunk to 50 pixels per head.",
+        low=1,
+        high=100,
+    )
+    min_coverage: float = setting(
+        0.6,
+        "Share of a head's outline that must have that rise (the neck and touching tails have none).",
+        low=0.1,
+        high=1,
+    )
 
 
 class Heads:
@@ -51,6 +71,8 @@ class Heads:
     EdgeUsageError
         When a setting is out of range.
     """
+
+    settings = HeadsSettings
 
     def __init__(self, *, head_length: float = 100.0, contrast: float = 4.0, min_coverage: float = 0.6) -> None:
         for name, value, least, most in (

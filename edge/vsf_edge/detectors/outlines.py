@@ -72,12 +72,13 @@ def _ellipses_from_rings(planes: FramePlanes, places: Floats, enough: float) -> 
     length = planes.length
     radii = np.arange(0.16, 0.86, 0.02) * length
     steps = radii[-INSIDE[0] : -HALO[1]]
-    usual = np.exp(-0.5 * ((steps / length - USUAL_RADIUS) / RADIUS_SPREAD) ** 2)
+    usual = np.exp(-0.5 * ((steps / length - USUAL_RADIUS) / RADIUS_SPREAD) ** 2).astype(np.float32)
+    ray_x, ray_y = ((turn[:, None] * radii).astype(np.float32) for turn in (np.cos(TURN), np.sin(TURN)))
     terms = np.stack([np.ones(POINTS), np.cos(TURN), np.sin(TURN), np.cos(2 * TURN), np.sin(2 * TURN)], axis=1)
     middles = places
     for _ in range(RING_ROUNDS):
-        x = middles[:, 0, None, None] + np.cos(TURN)[:, None] * radii
-        y = middles[:, 1, None, None] + np.sin(TURN)[:, None] * radii
+        middle_x, middle_y = middles.T.astype(np.float32)[:, :, None, None]
+        x, y = middle_x + ray_x, middle_y + ray_y
         evidence = np.log1p(_rises(planes.relief(x, y), enough) / enough) * usual
         best = evidence.argmax(axis=2)
         weights = np.take_along_axis(evidence, best[..., None], axis=2)[..., 0]
@@ -93,18 +94,22 @@ def _fit_ellipses(planes: FramePlanes, ellipses: Floats, enough: float) -> tuple
     length = planes.length
     offsets = np.arange(-10, 11) * 0.02 * length
     steps = offsets[-INSIDE[0] : -HALO[1]]
-    x, y, half_length, half_width, direction = (column[:, None] for column in ellipses.T)
+    _, _, half_length, half_width, direction = (column[:, None] for column in ellipses.T)
     along, across = half_length * np.cos(TURN), half_width * np.sin(TURN)
     normal_along, normal_across = half_width * np.cos(TURN), half_length * np.sin(TURN)
     norm = np.hypot(normal_along, normal_across)
     normal_along, normal_across = normal_along / norm, normal_across / norm
     cosine, sine = np.cos(direction), np.sin(direction)
-    read_along = along[..., None] + normal_along[..., None] * offsets
-    read_across = across[..., None] + normal_across[..., None] * offsets
-    columns = x[..., None] + read_along * cosine[..., None] - read_across * sine[..., None]
-    rows = y[..., None] + read_along * sine[..., None] + read_across * cosine[..., None]
+    # the points and their normals are turned into place; only reading along them is much work
+    start_x = ellipses[:, :1] + along * cosine - across * sine
+    start_y = ellipses[:, 1:2] + along * sine + across * cosine
+    step_x, step_y = normal_along * cosine - normal_across * sine, normal_along * sine + normal_across * cosine
+    columns, rows = (
+        start.astype(np.float32)[..., None] + step.astype(np.float32)[..., None] * offsets.astype(np.float32)
+        for start, step in ((start_x, step_x), (start_y, step_y))
+    )
     rises = _rises(planes.relief(columns, rows), enough)
-    evidence = np.log1p(rises / enough) * np.exp(-0.5 * (steps / (0.09 * length)) ** 2)
+    evidence = np.log1p(rises / enough) * np.exp(-0.5 * (steps / (0.09 * length)) ** 2).astype(np.float32)
     best = evidence.argmax(axis=2)
     weights = np.take_along_axis(evidence, best[..., None], axis=2)[..., 0]
     # how far a point of the outline moves outwards with each of: middle (2), half length, half width, direction

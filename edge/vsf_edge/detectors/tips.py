@@ -25,17 +25,19 @@ def tip_evidence(planes: FramePlanes, outlines: Outlines) -> Floats:
     Two signs of a tail: a darker half of the head (the nucleus and neck; the acrosome at the tip is clear), and
     structure that goes on beyond the end (the midpiece).
     """
-    ahead, behind = (_signs_of_tail(planes, outlines, end) for end in (0.0, np.pi))
-    return behind - ahead
+    both = np.repeat(outlines.ellipses, 2, axis=0)
+    both[1::2, 4] += np.pi
+    signs = _signs_of_tail(planes, both, np.repeat(outlines.rise, 2))
+    return signs[1::2] - signs[::2]
 
 
-def _signs_of_tail(planes: FramePlanes, outlines: Outlines, end: float) -> Floats:
-    x, y, half_length, half_width, direction = (column[:, None, None] for column in outlines.ellipses.T)
-    rise = outlines.rise
+def _signs_of_tail(planes: FramePlanes, ellipses: Floats, rise: Floats) -> Floats:
+    """Say how much the end of each of `ellipses` [N, 5] to which it points looks like the tail's: [N]."""
+    x, y, half_length, half_width, direction = (column[:, None, None] for column in ellipses.T)
 
     def read(turn: Floats, distance: Floats) -> tuple[Floats, npt.NDArray[np.bool_]]:
-        columns = x + distance * np.cos(direction + end + turn)
-        rows = y + distance * np.sin(direction + end + turn)
+        columns = x + distance * np.cos(direction + turn)
+        rows = y + distance * np.sin(direction + turn)
         height, width = planes.reading.shape
         inside = (columns >= 0) & (columns <= width - 1) & (rows >= 0) & (rows <= height - 1)
         return planes.relief(columns, rows), inside

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from vsf_edge.errors import CorruptFrameError, EdgeError, EdgeUsageError, SourceEndError, brief
 from vsf_edge.frames import Frame
 from vsf_edge.interfaces import Source
+from vsf_edge.live.losses import Losses
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.queues import BoundedQueue, ClosedError
 from vsf_edge.live.settings import Backoff, LoopSettings
@@ -52,19 +53,22 @@ class Acquisition:
         self._notices, self._statistics = notices, statistics
         self._stop, self._fail, self._paused = stop, fail, paused
         self._watch = Watch(notices)
+        self._losses = Losses(notices, everything=settings.policy == "all")
         self._backoff = Backoff(settings.first_retry_s, settings.last_retry_s)
         self._failed = False
         self._gaps = self._known_lost = 0
         self._last_number: int | None = None
         self.alive_at = time.monotonic()
         """When the source last gave something or nothing; far back where a call of it hangs."""
+        self.opening = False
+        """Whether the source is being opened, which takes a microscope with its stages a while."""
 
     def run(self) -> None:
         """Go on until the source ends or is stopped."""
         try:
             while not self._stop.is_set():
                 try:
-                    self._source.open()
+                    self._open()
                     self._gaps, self._known_lost, self._last_number = 0, 0, None
                     self._read_on()
                 except (EdgeUsageError, SourceEndError) as error:
@@ -80,7 +84,15 @@ class Acquisition:
                     self._stop.wait(self._backoff.next())
         finally:
             self._close()
+            self._losses.end()
             self._frames.close()
+
+    def _open(self) -> None:
+        self.alive_at, self.opening = time.monotonic(), True
+        try:
+            self._source.open()
+        finally:
+            self.opening = False
 
     def _read_on(self) -> None:
         last = time.monotonic()
@@ -125,15 +137,22 @@ class Acquisition:
         self._watch.see(frame)
         if self._paused():
             self._statistics.drop("paused")
-        elif self._settings.policy == "latest":
+            return
+        try:
+            self._queue(frame)
+        except ClosedError:
+            self._statistics.drop("stopped")
+            raise
+
+    def _queue(self, frame: Frame) -> None:
+        if self._settings.policy == "latest":
             if self._frames.put_newest(frame) is not None:
                 self._statistics.drop("behind")
-        else:
-            while not self._frames.put(frame, READ_S):
-                self.alive_at = time.monotonic()
-                if self._stop.is_set():
-                    self._statistics.drop("stopped")
-                    return
+            return
+        while not self._frames.put(frame, READ_S):
+            self.alive_at = time.monotonic()
+            if self._stop.is_set():
+                raise ClosedError
 
     def _count_lost(self, frame: Frame) -> None:
         """Count frames that the source lost: by gaps in the numbers, or by what it says itself, whichever is more."""
@@ -142,16 +161,9 @@ class Acquisition:
         self._last_number = frame.number
         lost = max(self._gaps, self._source.lost())
         new, self._known_lost = lost - self._known_lost, max(lost, self._known_lost)
-        if new <= 0:
-            return
-        self._statistics.drop("camera", new)
-        everything = self._settings.policy == "all"
-        self._notices.tell(
-            "error" if everything else "warning",
-            "frame-lost",
-            f"the camera lost {new} frame{'s' if new > 1 else ''} before number {frame.number}"
-            + (": staining or a sink is too slow for --policy all at this frame rate" if everything else ""),
-        )
+        if new > 0:
+            self._statistics.drop("camera", new)
+        self._losses.see(frame.number, max(0, new))
 
     def _tell_failed(self, error: Exception) -> None:
         if not self._failed and not isinstance(error, _StalledError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from vsf_edge.live.parts import Parts
 from vsf_edge.live.session import LiveLoop
 from vsf_edge.live.settings import LoopSettings
 from vsf_edge.plugins import plugins
+from vsf_edge.settings import read_settings
 
 SHIPPED = Path(__file__).resolve().parents[1] / "demo" / "model.vsf"
 MADE = Path("demo")
@@ -39,8 +40,8 @@ class Wishes:
         File, or ``-``, for one JSON line per cell.
     sinks
         Further ones, ``NAME[:ADDRESS]``.
-    detector
-        Its name.
+    detector, looking
+        Its name, and its settings ``KEY=VALUE``.
     """
 
     source: str = "simulator"
@@ -51,6 +52,7 @@ class Wishes:
     jsonl: str | None = None
     sinks: tuple[str, ...] = ()
     detector: str = "heads"
+    looking: tuple[str, ...] = ()
 
 
 def assembled(
@@ -66,8 +68,8 @@ def assembled(
         When one of them cannot be built.
     """
     name, address = _split(wishes.source)
-    source = plugins().find("source", name).create(*address, **_settings(wishes.given))
-    detector = plugins().find("detector", wishes.detector)
+    source = plugins().find("source", name).create(*address, **_settings("-O", wishes.given))
+    make_detector = _detector(wishes.detector, _settings("-D", wishes.looking))
     sinks: dict[str, Sink] = {}
     if wishes.record is not None:
         sinks["recording"] = _recording(wishes.record)
@@ -79,10 +81,6 @@ def assembled(
         if label in sinks:
             raise EdgeUsageError(f"--sink {wish} is there twice: give each another address")
         sinks[label] = plugins().find("sink", name).create(*address)
-
-    def make_detector(length: float) -> Detector:
-        made: Detector = detector.create(head_length=length)
-        return made
 
     def open_anew() -> Session:
         runtime: Runtime = plugins().find("runtime", engine.runtime).create()
@@ -114,13 +112,13 @@ def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
     """Give what is best for a live view: several patches at once on a processor, ready slots on a card."""
     cores = os.cpu_count() or 1
     runtime: Runtime = plugins().find("runtime", engine.runtime).create()
-    if engine.plan.device != "cpu":
-        return runtime.open(bundle, replace(engine.plan, live=True), engine.folder)
-    if cores < 2:
+    live = replace(engine.plan, live=True)
+    if engine.plan.device == "cpu" and cores < 2:
         return session
-    return ParallelSession(
-        session, runtime.open(bundle, replace(engine.plan, streams=cores), engine.folder), workers=cores
-    )
+    alone = runtime.open(bundle, live, engine.folder)
+    if engine.plan.device != "cpu":
+        return alone
+    return ParallelSession(alone, runtime.open(bundle, replace(live, streams=cores), engine.folder), workers=cores)
 
 
 def way(engine: Engine) -> str:
@@ -154,19 +152,32 @@ def _recording(folder: Path) -> Sink:
     return sink
 
 
+def _detector(name: str, given: Mapping[str, Any]) -> Callable[[float], Detector]:
+    """Give what builds the detector `name` for heads of a length in pixels, with the settings `given`."""
+    plugin = plugins().find("detector", name)
+    read = read_settings(plugin.settings(), given, f"detector {name}")
+    chosen = {key: getattr(read, key) for key in given}
+
+    def make(length: float) -> Detector:
+        made: Detector = plugin.create(head_length=length, **chosen)
+        return made
+
+    return make
+
+
 def _split(wish: str) -> tuple[str, tuple[str, ...]]:
     """Give the name, and the address where there is one."""
     name, colon, address = wish.partition(":")
     return name, (address,) if colon else ()
 
 
-def _settings(given: tuple[str, ...]) -> dict[str, Any]:
+def _settings(option: str, given: tuple[str, ...]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for text in given:
         key, equals, value = text.partition("=")
         key = key.strip().replace("-", "_")
         if not equals or not key.isidentifier():
-            raise EdgeUsageError(f"-O {text!r} is not of the form KEY=VALUE")
+            raise EdgeUsageError(f"{option} {text!r} is not of the form KEY=VALUE")
         found[key] = value.strip()
     return found
 

@@ -94,7 +94,7 @@ class Measuring:
         ends = dict.fromkeys(names, (unknown, unknown))
         if self._table is not None:
             try:
-                verdicts = self._table.judge(work.patches)
+                verdicts = self._table.judge(work.patches) if work.verdicts is None else work.verdicts.result()
                 abstained = list(verdicts.reasons)
                 ends = {name: self._table.intervals(name, values[name], verdicts)[:2] for name in names}
             except Exception as error:  # a gate of another package

@@ -6,10 +6,13 @@ work too (the other stages, the display, the recording), that costs two to three
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 from vsf_edge.interfaces import Array, Counts, Session
+
+T = TypeVar("T")
 
 
 class ParallelSession:
@@ -24,6 +27,7 @@ class ParallelSession:
     """
 
     def __init__(self, alone: Session, shared: Session, workers: int) -> None:
+        self.workers = workers
         self._alone, self._shared = alone, shared
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="network")
 
@@ -35,14 +39,12 @@ class ParallelSession:
         """Begin nothing more; what runs goes on in the background."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def run_each(self, brightfield: Counts) -> Iterator[Mapping[str, Array]]:
-        """Stain every patch of `brightfield` on a core of its own; gives them in order, as they come.
+    def each(self, act: Callable[[Session, int], T], count: int) -> Iterator[T]:
+        """Give ``act(session, index)`` for each index below `count`, each on a core of its own; in order, as they come.
 
         What has not begun when the caller stops asking, or when one fails, is not done.
         """
-        running: Sequence[Future[Mapping[str, Array]]] = [
-            self._pool.submit(self._shared.run, brightfield[index : index + 1]) for index in range(len(brightfield))
-        ]
+        running: Sequence[Future[T]] = [self._pool.submit(act, self._shared, index) for index in range(count)]
         try:
             for future in running:
                 yield future.result()

@@ -45,6 +45,8 @@ class Parts:
 
 
 def trust_table(bundle: Bundle) -> TrustTable | None:
-    """Give the trust table of `bundle`, None where it carries none."""
+    """Give the trust table of `bundle` with whole intervals (see `live.possible`), None where it carries none."""
     text = bundle.document("trust")
-    return None if text is None else TrustTable(text, f"{bundle.path}: {bundle.manifest.documents['trust']}")
+    if text is None:
+        return None
+    return TrustTable(text, f"{bundle.path}: {bundle.manifest.documents['trust']}", whole=True)

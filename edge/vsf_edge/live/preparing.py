@@ -1,17 +1,16 @@
-"""First stage: finds the heads of a frame and cuts their patches, and the tiles of the field where all is stained."""
+"""First stage: finds the heads of a frame and cuts their patches, and says how the field is tiled."""
 
 from __future__ import annotations
 
-from collections import deque
+import os
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from vsf_edge.cropping import crop
 from vsf_edge.errors import EdgeUsageError, brief
 from vsf_edge.frames import Frame, Mode
+from vsf_edge.halo_tiling import HaloTiling, field_tiling
 from vsf_edge.interfaces import Detector
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.work import Work
@@ -24,12 +23,9 @@ HEAD_SHARE = 1 / 1.5
 SAME_SCALE = 0.02
 """Pixel sizes that differ by no more than this share are the same."""
 
-SLOTS = 3
-"""Buffers of tiles: one is filled, one waits, one is stained."""
-
 
 class Preparing:
-    """Detects and cuts; keeps the buffers that tiles are cut into.
+    """Detects and cuts.
 
     Parameters
     ----------
@@ -58,8 +54,7 @@ class Preparing:
         self._field_px = self._trained_px = manifest.field_px
         self._detector = make_detector(self._field_px * HEAD_SHARE)
         self._pixel_size: float | None = manifest.pixel_size_um
-        self._tiling: Tiling | None = None
-        self._slots: deque[npt.NDArray[Any]] = deque()
+        self._tiling: Tiling | HaloTiling | None = None
 
     def __call__(self, work: Work) -> None:
         """Fill in heads, patches and tiles; `Work.problem` where the model does not fit the frame."""
@@ -73,8 +68,7 @@ class Preparing:
                 work.patches = crop(frame.pixels, work.heads, self._field_px, self._size)
             work.problem = depth_problem(frame, self._manifest)
             if self._mode == "field" and not work.problem:
-                with work.timed("tile"):
-                    self._tile(work)
+                work.tiling = self._tiles(*frame.pixels.shape)
         except Exception as error:  # a plugin, or a frame of a shape that nobody thought of
             work.heads, work.patches, work.tiling = (), None, None
             work.problem = f"its cells could not be cut out ({type(error).__name__}: {brief(error)})"
@@ -102,16 +96,10 @@ class Preparing:
             f"{field_px} pixels wide instead of {self._trained_px}",
         )
 
-    def _tile(self, work: Work) -> None:
-        height, width = work.frame.pixels.shape
-        dtype = work.frame.pixels.dtype
-        if self._tiling is None or self._tiling.shape != (height, width) or self._slots[0].dtype != dtype:
-            self._tiling = Tiling(height, width, self._field_px, self._size)
-            shape = (len(self._tiling), 1, self._size, self._size)
-            self._slots = deque(np.empty(shape, dtype) for _ in range(SLOTS))
-        self._slots.rotate()
-        work.tiling, work.tiles = self._tiling, self._slots[0]
-        self._tiling.cut(work.frame.pixels, work.tiles)
+    def _tiles(self, height: int, width: int) -> Tiling | HaloTiling:
+        if self._tiling is None or self._tiling.shape != (height, width):
+            self._tiling = field_tiling(self._manifest, height, width, self._field_px, os.cpu_count() or 1)
+        return self._tiling
 
 
 def depth_problem(frame: Frame, manifest: Manifest) -> str:

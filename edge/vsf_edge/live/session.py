@@ -4,6 +4,7 @@
 
     acquire --frames--> prepare --prepared--> stain --stained--> measure --> sinks, a thread and a queue each
 
+The gates judge a frame's patches in a thread of their own while the network stains them; ``measure`` waits for both.
 Each stage is a thread; NumPy, OpenCV and the runtimes let the others run meanwhile. A stage takes its next item only
 when there is room for what it makes, and with the policy ``latest`` no more frames are inside at once than processors
 can work on, so that nothing grows old there: the frame that is taken is the newest one.
@@ -20,10 +21,12 @@ from vsf_edge.frames import Frame, FrameResult, LiveSession
 from vsf_edge.live.acquiring import Acquisition
 from vsf_edge.live.controls import SessionControls
 from vsf_edge.live.delivery import Delivery
+from vsf_edge.live.judging import Judging
 from vsf_edge.live.log import log, log_notice
 from vsf_edge.live.measuring import Measuring
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.parts import Parts, trust_table
+from vsf_edge.live.possible import possible
 from vsf_edge.live.preparing import Preparing
 from vsf_edge.live.queues import BoundedQueue, ClosedError
 from vsf_edge.live.settings import LoopSettings
@@ -74,7 +77,10 @@ class LiveLoop:
         self.controls = SessionControls(self._delivery, self.notices, settings.folder, parts.make_recording)
         self._preparing = Preparing(manifest, parts.make_detector, settings.mode, self.notices, str(parts.bundle.path))
         self._staining = Staining(manifest, parts.session, parts.reopen, settings, self.notices, self._stop_now)
-        self._measuring = Measuring(manifest, trust_table(parts.bundle), self.notices, self.statistics, self._queues)
+        table = trust_table(parts.bundle)
+        self._judging = Judging(table)
+        self._ranges = {} if table is None else table.ranges
+        self._measuring = Measuring(manifest, table, self.notices, self.statistics, self._queues)
         self._acquisition = Acquisition(
             parts.source, self._frames, settings, self.notices, self.statistics, self._stop, self._fail,
             lambda: self.controls.paused,
@@ -163,11 +169,14 @@ class LiveLoop:
             if now - logged >= STATISTICS_EVERY_S:
                 logged = now
                 log("statistics", self.statistics.document())
-            quiet = now - self._acquisition.alive_at
-            if quiet > self._settings.stall_s + self._settings.last_retry_s:
-                self._say(
-                    "error", "source-hangs", f"the source has not answered for {quiet:.0f} s: unplug it, or restart"
-                )
+            self._see_source(now - self._acquisition.alive_at)
+
+    def _see_source(self, quiet: float) -> None:
+        """Tell where the source has not answered for too long."""
+        opening, settings = self._acquisition.opening, self._settings
+        if quiet > (settings.opening_s if opening else settings.stall_s + settings.last_retry_s):
+            what = "is still being opened after" if opening else "has not answered for"
+            self._say("error", "source-hangs", f"the source {what} {quiet:.0f} s: unplug it, or restart")
 
     def _join(self, threads: list[threading.Thread]) -> None:
         """Let the stages finish what they have, then the sinks; what hangs is left when the time is over."""
@@ -181,6 +190,7 @@ class LiveLoop:
             if thread.is_alive():
                 self.hung = True
                 self._say("error", "stage-hangs", f"the stage {thread.name} did not stop in time and was left")
+        self._judging.close()
         for queue in (self._frames, self._prepared, self._stained):
             self._forget(queue)
         self._delivery.close(max(0.3, end - time.monotonic()))
@@ -196,6 +206,7 @@ class LiveLoop:
         def work(frame: Frame) -> Work:
             made = Work(frame=frame)
             self._preparing(made)
+            self._judging.begin(made)
             return made
 
         self._pump(self._frames, work, self._prepared, self._inside)
@@ -212,7 +223,7 @@ class LiveLoop:
             while True:
                 item = self._stained.get()
                 assert item is not None
-                result = self._measuring(item)
+                result = possible(self._measuring(item), self._ranges)
                 self._inside.release()
                 self._deliver(result)
         except ClosedError:

@@ -24,6 +24,8 @@ class LoopSettings:
         End after so many results, or so long; None for never.
     stall_s
         A camera that gives nothing for so long is opened again.
+    opening_s
+        A source that is being opened for so long is told of: a microscope moves its stages meanwhile.
     first_retry_s, last_retry_s
         Waiting times before what failed is tried again: the first one, doubling up to the last one.
     waiting_frames
@@ -41,6 +43,7 @@ class LoopSettings:
     frames: int | None = None
     seconds: float | None = None
     stall_s: float = 3.0
+    opening_s: float = 60.0
     first_retry_s: float = 0.1
     last_retry_s: float = 5.0
     waiting_frames: int = 8

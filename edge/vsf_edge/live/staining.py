@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.errors import brief
+from vsf_edge.halo_tiling import HaloTiling
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.live.notices import Notices
 from vsf_edge.live.parallel import ParallelSession
@@ -17,6 +18,7 @@ from vsf_edge.live.queues import ClosedError
 from vsf_edge.live.settings import Backoff, LoopSettings
 from vsf_edge.live.work import Work
 from vsf_edge.manifest import Manifest
+from vsf_edge.tiling import Tiling
 
 MOST_AT_ONCE = 16
 """Patches per call of the runtime: more are no faster per patch, and take memory."""
@@ -63,8 +65,8 @@ class Staining:
             if work.patches is not None and len(work.patches):
                 with work.timed("stain"):
                     self._take(work, list(self._run(work.patches)))
-            if work.tiling is not None and work.tiles is not None:
-                self._stain_field(work)
+            if work.tiling is not None:
+                self._stain_field(work, work.tiling)
             if self._failed and asked:
                 self._failed = False
                 self._notices.tell("info", "runtime-back", "the runtime works again", always=True)
@@ -86,33 +88,67 @@ class Staining:
         work.stains = [stain for part in parts for stain in part[stains]]
         work.values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if name != stains}
 
-    def _stain_field(self, work: Work) -> None:
-        tiles = work.tiles
-        assert work.tiling is not None
-        assert tiles is not None
-        network = 0.0
-
-        def parts() -> Iterator[Array]:
-            nonlocal network
-            runs = self._run(tiles)
-            while True:
-                start = time.perf_counter()
-                outputs = next(runs, None)
-                network += 1000 * (time.perf_counter() - start)
-                if outputs is None:
-                    return
-                yield outputs[self._manifest.stains_output]
-
+    def _stain_field(self, work: Work, tiling: Tiling | HaloTiling) -> None:
+        """Cut, stain and blend all tiles; the stage ``blend`` is what that takes beside the network."""
+        field = tiling.padded(work.frame.pixels)
         start = time.perf_counter()
-        work.field_stains = work.tiling.blend(parts())
-        whole = 1000 * (time.perf_counter() - start)
-        work.stages_ms["stain"] = work.stages_ms.get("stain", 0.0) + network
-        work.stages_ms["blend"] = whole - network
+        beside: list[float] = []
+        if isinstance(self._session, ParallelSession):
+            work.field_stains = tiling.blend(self._tile_by_tile(self._session, field, tiling, beside))
+        else:
+            work.field_stains = tiling.blend(self._tiles_in_batches(field, tiling, beside))
+        whole, blend = 1000 * (time.perf_counter() - start), 1000 * sum(beside)
+        work.stages_ms["stain"] = work.stages_ms.get("stain", 0.0) + whole - blend
+        work.stages_ms["blend"] = blend
+
+    def _tile_by_tile(
+        self, session: ParallelSession, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, beside: list[float]
+    ) -> Iterator[Array]:
+        """Cut, stain and shrink each tile on a core of its own.
+
+        `beside` gets each core's share of the seconds that is not spent in the network, and those after the last tile.
+        """
+
+        def act(session: Session, index: int) -> tuple[Array, float]:
+            start = time.perf_counter()
+            tile = np.empty((1, 1, *tiling.part), field.dtype)
+            tiling.cut(field, tile, index)
+            cut = time.perf_counter()
+            stains = session.run(tile)[self._manifest.stains_output][0]
+            stained = time.perf_counter()
+            return tiling.shrunk(stains), cut - start + time.perf_counter() - stained
+
+        last = time.perf_counter()
+        for shrunk, seconds in session.each(act, len(tiling)):
+            last = time.perf_counter()
+            beside.append(seconds / session.workers)
+            yield shrunk
+            self._check_stopped()
+        beside.append(time.perf_counter() - last)
+
+    def _tiles_in_batches(
+        self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, beside: list[float]
+    ) -> Iterator[Array]:
+        first, last = 0, time.perf_counter()
+        while first < len(tiling):
+            most = 1 if isinstance(tiling, HaloTiling) else self._batch  # its parts are as large as many patches
+            tiles = np.empty((min(most, len(tiling) - first), 1, *tiling.part), field.dtype)
+            tiling.cut(field, tiles, first)
+            beside.append(time.perf_counter() - last)
+            for outputs in self._run(tiles):
+                last = time.perf_counter()
+                yield from map(tiling.shrunk, outputs[self._manifest.stains_output])
+                beside.append(time.perf_counter() - last)
+            first, last = first + len(tiles), time.perf_counter()
 
     def _run(self, patches: npt.NDArray[Any]) -> Iterator[Mapping[str, Array]]:
         """Run `patches` [N, 1, size, size] in parts; a part that fails is tried at half its size, and remembered."""
         if isinstance(self._session, ParallelSession) and len(patches) > 1:
-            for outputs in self._session.run_each(patches):
+
+            def act(session: Session, index: int) -> Mapping[str, Array]:
+                return session.run(patches[index : index + 1])
+
+            for outputs in self._session.each(act, len(patches)):
                 yield outputs
                 self._check_stopped()
             return

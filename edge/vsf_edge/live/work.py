@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-import numpy.typing as npt
-
 from vsf_edge.frames import Detection, Frame
+from vsf_edge.halo_tiling import HaloTiling
 from vsf_edge.interfaces import Array
 from vsf_edge.tiling import Tiling
+from vsf_edge.trust import Verdicts
 
 
 @dataclass(kw_only=True)
@@ -23,8 +23,10 @@ class Work:
     ----------
     heads, patches
         Where the heads are, and their patches [N, 1, size, size] in counts.
-    tiling, tiles
-        In mode ``field``: how the field is cut, and its tiles [T, 1, size, size].
+    tiling
+        In mode ``field``: how the field is cut.
+    verdicts
+        What the gates say about the patches, as soon as they have; None where nobody asked them.
     stains
         float32 [S, size, size] of each patch, in counts; empty where they were not stained.
     values
@@ -40,8 +42,8 @@ class Work:
     frame: Frame
     heads: Sequence[Detection] = ()
     patches: Array | None = None
-    tiling: Tiling | None = None
-    tiles: npt.NDArray[np.generic] | None = None
+    tiling: Tiling | HaloTiling | None = None
+    verdicts: Future[Verdicts] | None = None
     stains: Sequence[Array] = ()
     values: Mapping[str, Array] = field(default_factory=dict)
     field_stains: Array | None = None

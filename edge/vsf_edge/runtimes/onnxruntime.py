@@ -120,6 +120,8 @@ def _session(bundle: Bundle, plan: Plan, folder: Path | None, built: bool) -> An
     options = onnxruntime.SessionOptions()
     if plan.streams > 1:
         options.intra_op_num_threads = max(1, (os.cpu_count() or 1) // plan.streams)
+    if plan.live:  # threads that spin while they wait for the next layer take the other stages' processor time
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3  # its warnings are about its own optimiser, not about the model
     graph: Any = None
     if folder is not None and (folder / GRAPH).is_file() and built:

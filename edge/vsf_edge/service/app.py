@@ -25,6 +25,8 @@ from vsf_edge.web.guard import Guard
 MOST_WAITING = 8
 """Images that wait their turn at most."""
 
+CAUTION = "where a field shows no head, a model that was trained on heads draws what is not there"
+
 HELP = """vsf-edge serve: stains images. Research use only.
 
 POST /stain              body: a TIFF or PNG (or multipart/form-data with one file)
@@ -133,6 +135,7 @@ class _Paths:
         }
         if kind == "field":
             document["why"] = "a field holds many cells: quantities are of a crop of one cell (kind=cell)"
+            document["caution"] = CAUTION
             return document
         document["abstained"] = stained.judgement.abstained or None
         document["quantities"] = {

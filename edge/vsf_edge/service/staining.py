@@ -11,11 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from vsf_edge.bundle import Bundle
+from vsf_edge.calibration import pixel_size_of, pixels_of
 from vsf_edge.errors import EdgeError
+from vsf_edge.halo_tiling import HaloTiling, field_tiling
 from vsf_edge.images import check_counts, counts_in, fit
 from vsf_edge.interfaces import Array, Session
 from vsf_edge.judging import Judgement, trust_judge
-from vsf_edge.service.calibration import pixel_size_of, pixels_of
 from vsf_edge.tiling import Tiling
 
 Kind: TypeAlias = Literal["cell", "field"]
@@ -128,12 +129,10 @@ class ImageStaining:
             raise EdgeError(f"{name} cannot be stained as a field: the model takes no single square patches")
         field = pages[0].astype(np.float32)
         height, width = field.shape
-        tiling = Tiling(height, width, field_px or self._field_px(size, patch), patch)
-        tiles = np.empty((len(tiling), 1, patch, patch), np.float32)
-        tiling.cut(field, tiles)
+        tiling = field_tiling(self.manifest, height, width, field_px or self._field_px(size, patch))
         return Stained(
             brightfield=field[np.newaxis],
-            stains=tiling.blend(self._runs(tiles)),
+            stains=tiling.blend(self._tiles(field, tiling)),
             pixel_size_um=size,
             quantities={},
             judgement=Judgement(),
@@ -146,10 +145,13 @@ class ImageStaining:
             return trained
         return max(8, round(trained * self.manifest.pixel_size_um / size))
 
-    def _runs(self, tiles: Array) -> Iterator[Array]:
-        most = min(MOST_AT_ONCE, self.manifest.max_batch or MOST_AT_ONCE)
-        for start in range(0, len(tiles), most):
-            yield self._session.run(tiles[start : start + most])[self.manifest.stains_output]
+    def _tiles(self, field: Array, tiling: Tiling | HaloTiling) -> Iterator[Array]:
+        padded = tiling.padded(field)
+        most = 1 if isinstance(tiling, HaloTiling) else min(MOST_AT_ONCE, self.manifest.max_batch or MOST_AT_ONCE)
+        for first in range(0, len(tiling), most):
+            tiles = np.empty((min(most, len(tiling) - first), 1, *tiling.part), np.float32)
+            tiling.cut(padded, tiles, first)
+            yield from map(tiling.shrunk, self._session.run(tiles)[self.manifest.stains_output])
 
     def _limit(self, pixels: int, name: str) -> None:
         if pixels > MOST_PIXELS:

@@ -46,7 +46,10 @@ class JsonLines:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("w", encoding="utf-8", newline="\n")
         except OSError as error:
-            raise EdgeError(f"{self._path} cannot be written: {error.strerror or error}") from error
+            raise EdgeError(
+                f"{self._path} cannot be written ({error.strerror or error}): give --jsonl another file, or - for the "
+                "standard output"
+            ) from error
 
     def take(self, result: FrameResult) -> None:
         """Write a line per cell, and let the reader have them at once."""

@@ -10,7 +10,7 @@ from vsf_edge.frames import FrameResult, LiveCell, LiveSession
 from vsf_edge.web.colours import ABSTAINED, STOPS
 from vsf_edge.web.messages import number, readouts
 from vsf_edge.web.painting import COLUMNS, MOST_LISTED, THUMBNAIL, Painter
-from vsf_edge.web.placing import OUTLINE
+from vsf_edge.web.placing import OUTLINE, Reduction
 from vsf_edge.web.tally import Tally
 
 
@@ -60,12 +60,12 @@ def describe_frame(result: FrameResult, painter: Painter, tally: Tally, rate: fl
             "stains": [[number(levels.low, 4), number(levels.high, 4)] for levels in painter.stains],
         },
         "distributions": {name: _distribution(tally, name) for name in quantities},
-        "cells": [_cell(cell, painter, result) for cell in result.cells],
+        "cells": [_cell(cell, reduction) for cell in result.cells],
     }
 
 
-def _cell(cell: LiveCell, painter: Painter, result: FrameResult) -> dict[str, Any]:
-    found, reduction = cell.detection, painter.reduction(result)
+def _cell(cell: LiveCell, reduction: Reduction) -> dict[str, Any]:
+    found = cell.detection
     return {
         "track": cell.track,
         "x": round(reduction.place(found.x), 1),

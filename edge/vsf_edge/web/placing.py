@@ -59,14 +59,14 @@ class Reduction:
 def put_back(
     canvas: npt.NDArray[np.uint8], patch: npt.NDArray[np.uint8], detection: Detection, reduction: Reduction, side: float
 ) -> None:
-    """Put a cell's `patch` [h, w, 3] back to where its cell lies; where patches overlap, the brighter one is seen.
+    """Put a cell's `patch` [h, w, C] back to where its cell lies; where patches overlap, the brighter one is seen.
 
     The outermost pixels fade, so that no square is seen around a cell.
 
     Parameters
     ----------
     canvas
-        uint8 [H, W, 3], the picture; written into.
+        uint8 [H, W, C], the picture; written into.
     patch
         Head horizontal, tip to the right; not much finer than the picture, since it is read bilinearly.
     side
@@ -87,16 +87,17 @@ def put_back(
             [across, along, middle[1] - top - across * centre_x - along * centre_y],
         ]
     )
-    patch = cv2.multiply(patch, _fading(patch.shape[0], patch.shape[1]), dtype=cv2.CV_8U).astype(np.uint8, copy=False)
+    faded = cv2.multiply(patch, _fading(*patch.shape), scale=1 / 255)
     there = canvas[top:bottom, left:right]
-    np.maximum(there, cv2.warpAffine(patch, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR), out=there)
+    cv2.max(there, cv2.warpAffine(faded, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR), dst=there)
 
 
 @cache
-def _fading(height: int, width: int) -> npt.NDArray[np.float32]:
-    """Give 1 in the middle and less towards the border over `FADE` of the side: [height, width, 3]."""
+def _fading(height: int, width: int, channels: int) -> npt.NDArray[np.uint8]:
+    """Give 255 in the middle and less towards the border over `FADE` of the side: [height, width, channels]."""
     rows, columns = (
         np.clip(np.minimum(np.arange(size) + 0.5, size - 0.5 - np.arange(size)) / (FADE * size), 0, 1)
         for size in (height, width)
     )
-    return np.repeat(np.outer(rows, columns)[:, :, np.newaxis], 3, axis=2).astype(np.float32)
+    share = np.outer(rows, columns)[:, :, np.newaxis]
+    return np.repeat(np.round(255 * share), channels, axis=2).astype(np.uint8)

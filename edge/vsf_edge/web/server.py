@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import sys
 from contextlib import suppress
@@ -28,7 +29,7 @@ def bind(host: str, port: int) -> socket.socket:
     Raises
     ------
     EdgeUsageError
-        When `host` is no address of this computer.
+        When `host` is no address, or none of this computer.
     EdgeError
         When the port is taken or not allowed.
     """
@@ -50,9 +51,15 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except OSError as error:
         listener.close()
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise EdgeUsageError(
+                f"{host} is no address of this computer: give --host one of its own, or 0.0.0.0 for all of them"
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise EdgeError(f"port {port} of {host} is not for this user: choose one above 1023 with --port") from error
         raise EdgeError(
-            f"port {port} of {host} cannot be used ({brief(error)}): "
-            "stop what uses it (another vsf-edge live?), or choose another with --port"
+            f"port {port} of {host} cannot be used ({error.strerror or brief(error)}): stop what uses it (another "
+            "vsf-edge live or serve?), or choose another with --port"
         ) from error
     return listener
 

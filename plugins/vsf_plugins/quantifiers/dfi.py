@@ -72,9 +72,15 @@ class Dfi:
         else:
             suffix, unit, what = "area", "px", "Number of pixels above the threshold"
         return (
-            Quantity(name="dfi", unit="1", description=f"DNA fragmentation index: {single} / ({single} + {double})."),
-            Quantity(name=f"{double}_{suffix}", unit=unit, description=f"{what} of {double}."),
-            Quantity(name=f"{single}_{suffix}", unit=unit, description=f"{what} of {single}."),
+            Quantity(
+                name="dfi",
+                unit="1",
+                description=f"DNA fragmentation index: {single} / ({single} + {double}).",
+                lowest=0,
+                highest=1,
+            ),
+            Quantity(name=f"{double}_{suffix}", unit=unit, description=f"{what} of {double}.", lowest=0),
+            Quantity(name=f"{single}_{suffix}", unit=unit, description=f"{what} of {single}.", lowest=0),
         )
 
     def measure(self, stains: Any, channels: Sequence[str]) -> Mapping[str, Any]:

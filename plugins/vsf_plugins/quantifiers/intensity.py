@@ -54,12 +54,12 @@ class Intensity:
         """Sum, mean and area of each stain in turn."""
         level = self.params.level
         return [
-            quantity
+            Quantity(name=f"{stain}_{what}", unit=unit, description=description.format(stain), lowest=0)
             for stain in self.params.stains
-            for quantity in (
-                Quantity(name=f"{stain}_sum", unit="counts", description=f"Integrated intensity of {stain}."),
-                Quantity(name=f"{stain}_mean", unit="counts", description=f"Mean intensity of {stain} over the patch."),
-                Quantity(name=f"{stain}_area", unit="px", description=f"Pixels of {stain} above {level:g} counts."),
+            for what, unit, description in (
+                ("sum", "counts", "Integrated intensity of {}."),
+                ("mean", "counts", "Mean intensity of {} over the patch."),
+                ("area", "px", f"Pixels of {{}} above {level:g} counts."),
             )
         ]
 

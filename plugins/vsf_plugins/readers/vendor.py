@@ -57,10 +57,18 @@ class Vendor:
             raise VsfError(f"{path} has no scene {scene}: it holds {len(scenes)}, counted from 0")
         try:
             image.set_scene(scenes[scene or 0])
+            tiles = image.mosaic_tile_dims if module == "bioio_lif" else None
             data = image.get_image_dask_data("TCZYX")
             names, sizes = image.channel_names, image.physical_pixel_sizes
         except Exception as error:
             raise _damaged(path, error) from error
+        if tiles is not None:
+            # bioio-lif 2.0 sets tiles side by side, one pixel over the next, wherever the stage was: in real tile scans
+            # what two tiles share would be there twice, and its cells counted twice
+            raise VsfError(
+                f"{path} is a scan of several tiles, which bioio does not put together by where they lie: merge them "
+                "in Leica's software and save the merged image"
+            )
 
         def read(t: int, c: int, z: int, rows: slice, columns: slice) -> npt.NDArray[np.generic]:
             with self._lock:

@@ -46,7 +46,10 @@ def live_model(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / "live.vsf"
         manifest = known.known_manifest()
         manifest["input"] |= {"field_px": live_doubles.FIELD_PX, **changes.pop("input", {})}
-        write_bundle(path, {**manifest, **changes}, known.known_files())
+        files = known.known_files()
+        if manifest["input"]["height"] is None:
+            files["model.fp32.onnx"] = known.known_graph("rows", "columns")
+        write_bundle(path, {**manifest, **changes}, files)
         return path
 
     return make

@@ -63,6 +63,19 @@ def test_files_that_come_slowly_are_waited_for(make_loop: MakeLoop) -> None:
     assert source.opened == 1
 
 
+@pytest.mark.parametrize(("patience", "told"), [(0.1, True), (60.0, False)])
+def test_a_microscope_may_take_long_to_open(make_loop: MakeLoop, patience: float, told: bool) -> None:
+    source = ScriptedSource(frames(2))
+    opened = source.open
+    source.open = lambda: (time.sleep(0.6), opened())[1]  # type: ignore[method-assign]
+    sink = KeepingSink()
+    make_loop(source, {"keep": sink}, stall_s=0.1, last_retry_s=0.1, opening_s=patience, policy="all").run()
+    assert len(sink.results) == 2
+    texts = [notice.text for notice in sink.notices if notice.kind == "source-hangs"]
+    assert bool(texts) is told
+    assert all("is still being opened after" in text for text in texts)
+
+
 def test_a_source_whose_call_never_returns_is_told_of_and_does_not_hold_up_the_end(make_loop: MakeLoop) -> None:
     source = ScriptedSource(frames(1))
     hang = threading.Event()

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from live_doubles import ScriptedSource, frames
 from prometheus_client.parser import text_string_to_metric_families
 
+from vsf_edge.cli.live import command
 from vsf_edge.live.log import close_log, open_log
 from vsf_edge.live.metrics import metrics_text
 
@@ -64,6 +66,24 @@ def test_a_session_ends_with_its_summary(start: Any, tmp_path: Path) -> None:
     assert [event["event"] for event in events if event["event"] in ("started", "ended")] == ["started", "ended"]
     assert events[-1]["results"] == 12
     assert {"time", "level", "event"} <= events[0].keys()
+
+
+def test_a_setting_of_the_detector_is_used(start: Any) -> None:
+    options = (*CAMERA, "--runtime", "onnxruntime", "--no-browser-view", "--frames", "5", "--json")
+    seen = []
+    for setting in ((), ("-D", "contrast=100")):  # no head has such a rim
+        process = start(*options, *setting)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 0, err
+        seen.append(json.loads(out)["cells"])
+    assert seen[0] > 0
+    assert seen[1] == 0
+
+
+def test_the_help_lists_what_can_be_set_about_source_and_detector() -> None:
+    told = CliRunner().invoke(command, ["--help"], terminal_width=200).output
+    assert "Heads in view, on average. [a whole number from 0 to 200]" in told.partition("source simulator, -O:")[2]
+    assert "min_coverage=0.6" in told.partition("detector heads, -D:")[2]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
@@ -152,6 +172,11 @@ def wait_for(process: subprocess.Popen[str], log: Path, event: str) -> None:
         (("-O", "widht=10"), "did you mean 'width'"),
         (("-O", "width"), "KEY=VALUE"),
         (("--detector", "hads"), "did you mean 'heads'"),
+        (("-D", "contarst=5"), "detector heads has no setting 'contarst'; did you mean 'contrast'?"),
+        (("-D", "contrast=high"), "detector heads cannot take contrast=high; allowed is a number"),
+        (("-D", "min-coverage=2"), "0.1 to 1"),
+        (("-D", "head_length=90"), "detector heads has no setting 'head_length'"),
+        (("-D", "contrast"), "-D 'contrast' is not of the form KEY=VALUE"),
         (("--sink", "nothing:x"), "there is no sink 'nothing'"),
         (("--json", "--jsonl", "-"), "give --jsonl a file"),
     ],

@@ -15,6 +15,9 @@ from live_doubles import FIELD_PX, PICTURE, KeepingSink, ScriptedSource, a_frame
 
 from vsf_edge.bundle import open_bundle
 from vsf_edge.errors import EdgeError, EdgeUsageError
+from vsf_edge.interfaces import Plan
+from vsf_edge.live.parallel import ParallelSession
+from vsf_edge.runtimes.onnxruntime import OnnxRuntime
 
 MakeLoop = Callable[..., Any]
 
@@ -76,6 +79,29 @@ def test_a_whole_field_is_stained_seamlessly_as_the_network_does_it(make_loop: M
     coarse = [plane[::25, ::25] for plane in (result.stains[0], 2.0 * picture)]
     assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.8
     assert np.ptp(result.stains[1] / np.maximum(result.stains[0], 1)) < 1e-3
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_network_that_takes_any_size_and_sees_so_far_stains_large_parts(
+    make_loop: MakeLoop, live_model: Callable[..., Path], cores: int
+) -> None:
+    sizes = {"height": None, "width": None, "patch_size": FIELD_PX, "stride": 6, "max_height": 300, "max_width": 300}
+    sink = KeepingSink()
+    picture = drawn_frame([(120, 128), (420, 300)], (400, 560))
+    with open_bundle(live_model(input={**sizes, "halo_px": 12})) as model:
+        runtime = OnnxRuntime()
+        session = runtime.open(model)
+        if cores > 1:
+            session = ParallelSession(session, runtime.open(model, Plan(streams=cores, live=True)), cores)
+        source = ScriptedSource(frames(2, pixels=picture))
+        make_loop(source, {"keep": sink}, model=model, session=session, mode="field", policy="all").run()
+    result = sink.results[-1]
+    assert result.problem == ""
+    assert result.stains is not None
+    np.testing.assert_array_equal(result.stains, np.stack([2.0 * picture, 1.0 * picture]))
+    assert {"stain", "blend"} <= result.stages_ms.keys()
+    assert sum(result.stages_ms.values()) == pytest.approx(result.latency_ms, rel=0.05)
+    assert len(result.cells) == 2
 
 
 def test_a_cell_keeps_its_identity_while_it_swims(make_loop: MakeLoop) -> None:

@@ -62,9 +62,16 @@ class FieldFiles:
 
 
 def images_below(root: Path) -> Iterator[Path]:
-    """Give every file under `root` in order; an OME-Zarr folder counts as one file."""
-    for folder, names, files in os.walk(root):
+    """Give every file under `root` in order; an OME-Zarr folder counts as one file.
+
+    A folder may be a link, as where a study is put together from several disks; one that leads back above itself is not
+    followed.
+    """
+    for folder, names, files in os.walk(root, followlinks=True):
         here = Path(folder)
+        if here.is_symlink() and here.resolve() in [parent.resolve() for parent in here.parents]:
+            names.clear()
+            continue
         whole = {name for name in names if is_zarr(here / name)}
         names[:] = sorted(set(names) - whole)
         yield from (here / name for name in sorted([*files, *whole]) if name in whole or (here / name).is_file())
@@ -78,7 +85,7 @@ def what_is_there(root: Path) -> str:
     return "there are files like " + ", ".join(path.relative_to(root).as_posix() for path in files)
 
 
-def refuse_twice(earlier: Path, path: Path, what: str) -> None:
-    """Stop where two files claim to be the same channel of the same field."""
+def refuse_twice(earlier: Path, path: Path, what: str, remedy: str = "make data.pattern stricter") -> None:
+    """Stop where two files claim to be the same channel of the same field, or the same cell."""
     if earlier != path:
-        raise UsageError(f"{earlier} and {path} are both {what}; make data.pattern stricter")
+        raise UsageError(f"{earlier} and {path} are both {what}; {remedy}")

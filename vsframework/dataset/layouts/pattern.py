@@ -54,14 +54,16 @@ def find_crops_of(
     Raises
     ------
     UsageError
-        When there are none, or some of a field that is not among `fields`.
+        When there are none, some of a field that is not among `fields`, or two of one cell.
     """
     if not data.crops:
         return {}
     crops: dict[tuple[str, str], dict[str, Path]] = {}
     for match, path in matches(root, data.crops, {}):
         key = (match.get("donor", "unknown"), match.get("field", "field"))
-        crops.setdefault(key, {})[match.get("cell", path.stem)] = path
+        cell = match.get("cell", path.stem)
+        earlier = crops.setdefault(key, {}).setdefault(cell, path)
+        refuse_twice(earlier, path, f"the cell {cell} of {'/'.join(key)}", "make data.crops stricter")
     if not crops:
         raise UsageError(
             f"no file under {root} matches data.crops = {data.crops!r}; leave it out to detect cells in the fields"

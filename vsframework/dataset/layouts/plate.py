@@ -23,7 +23,7 @@ def find_plate(data: DataSection, root: Path) -> list[FieldFiles]:
     Raises
     ------
     UsageError
-        When nothing matches, the table is wrong, or does not know a well that is there.
+        When nothing matches, two files are the same, the table is wrong, or does not know a well that is there.
     """
     donors = read_plate_table(root / str(data.plate_table))
     fields: dict[tuple[str, str], FieldFiles] = {}
@@ -41,7 +41,8 @@ def find_plate(data: DataSection, root: Path) -> list[FieldFiles]:
                 donor, well = _donor(donors, plate, place, unknown)
                 for number, image in enumerate(images_of_well if donor else ()):
                     name = _name(plate, well, str(number))
-                    fields[donor, name] = whole_field(data, donor, name, image)
+                    whole = whole_field(data, donor, name, image)
+                    _refuse_second(fields.setdefault((donor, name), whole), whole)
             continue
         donor, well = _donor(donors, plate, match.get("well", ""), unknown)
         if donor and "channel" in match:
@@ -50,14 +51,16 @@ def find_plate(data: DataSection, root: Path) -> list[FieldFiles]:
             refuse_twice(earlier, path, f"{match['channel']} of {'/'.join(key)}")
         elif donor:
             name = _name(match.get("plate", ""), well, match.get("field", "0"))
-            fields[donor, name] = whole_field(data, donor, name, path)
+            whole = whole_field(data, donor, name, path)
+            _refuse_second(fields.setdefault((donor, name), whole), whole)
     for (donor, name), by_channel in images.items():
-        fields[donor, name] = FieldFiles(
+        field = FieldFiles(
             donor=donor,
             name=name,
             brightfield={plane: by_channel[plane] for plane in data.brightfield_channels if plane in by_channel},
             stains={stain: by_channel[stain] for stain in data.stains if stain in by_channel},
         )
+        _refuse_second(fields.setdefault((donor, name), field), field)
     if not found:
         raise UsageError(f"nothing under {root} matches data.pattern = {data.pattern!r}; {what_is_there(root)}")
     if unknown:
@@ -119,6 +122,11 @@ def _donor(donors: dict[tuple[str, str], str], plate: str, place: str, unknown: 
             return donors[key], well
     unknown.add(f"{plate} {well}".strip())
     return "", well
+
+
+def _refuse_second(earlier: FieldFiles, field: FieldFiles) -> None:
+    """Stop where two files would be one field: A1 and A01, or two plates whose names are not in the pattern."""
+    refuse_twice(earlier.files[0], field.files[0], f"the field {field.id}")
 
 
 def _name(plate: str, well: str, field: str) -> str:

@@ -4,7 +4,7 @@ const LAST_WAIT = 8000;
 const TRY_LATER = 1013;
 
 export class Connection {
-  // `on` has hello(text), text(text), frame(buffer), up(), down(reason, seconds)
+  // `on` has hello(text), text(text), frame(buffer), up(), down(reason)
   constructor(on) {
     this.on = on;
     this.wait = FIRST_WAIT;
@@ -45,7 +45,7 @@ export class Connection {
   async lost({code, reason}) {
     const wait = code === TRY_LATER ? LAST_WAIT : this.wait;
     this.wait = Math.min(LAST_WAIT, this.wait * 2);
-    this.on.down(reason, Math.round(wait / 1000));
+    this.on.down(reason);
     setTimeout(async () => {
       const answer = await fetch("/healthz").catch(() => null);
       if (answer?.status === 401) location.replace("/login");

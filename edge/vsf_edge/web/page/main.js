@@ -11,11 +11,12 @@ import {letGo, readFrame} from "./wire.js";
 import {sentence} from "./words.js";
 
 const SILENCE = 3000;
+const WHOLE_FIELD = "Whole field: where there is no head, a model that was trained on heads draws what is not there.";
 const by = (id) => document.getElementById(id);
 
 const state = {
   session: null, frame: null, selected: null, labels: true, quantity: null, paused: false, recording: null,
-  connected: false, lastFrame: 0, alone: "both",
+  connected: false, lastFrame: 0, alone: "both", lostWhy: "",
 };
 const fields = [new Field(by("brightfield"), "brightfield", {coloured: true}), new Field(by("stains"), "stains", {coloured: false})];
 const list = new CellList(by("cells"), by("list-count"), choose);
@@ -44,6 +45,7 @@ function hello(session) {
   by("about").textContent = about.join(" · ");
   by("about").title = `model ${session.bundle.slice(0, 12)}, policy ${session.policy}`;
   by("simulated").hidden = !session.simulated;
+  write(by("whole-field"), session.mode === "field" ? WHOLE_FIELD : "");
   by("intended").textContent = sentence(session.intended_use);
   notices.recall(session.notices);
   controls(session.state);
@@ -59,15 +61,16 @@ function up() {
   state.connected = true;
   state.lastFrame = performance.now();
   by("lost").hidden = true;
+  state.lostWhy = "";
   document.body.classList.remove("stale");
   status();
 }
 
-function down(reason, seconds) {
+function down(reason) {
   state.connected = false;
   by("lost").hidden = false;
-  const why = reason ? `${sentence(reason)} ` : "";
-  by("lost").textContent = `Connection lost: what you see is old. ${why}Trying again${seconds > 1 ? ` in ${seconds} s` : ""} …`;
+  if (reason) state.lostWhy = `${sentence(reason)} `; // of the first loss: to try again in vain has none
+  write(by("lost"), `Connection lost: what you see is old. ${state.lostWhy}Trying again …`);
   document.body.classList.add("stale");
   status();
 }
@@ -137,12 +140,16 @@ function write(element, content) {
 
 function status() {
   const quiet = performance.now() - state.lastFrame;
+  const silent = quiet > SILENCE;
   const [level, words] = !state.connected ? ["bad", "No connection"]
     : state.paused ? ["wait", "Paused"]
-    : quiet > SILENCE ? ["bad", `No frame for ${Math.round(quiet / 1000)} s`]
+    : silent ? ["bad", `No frame for ${Math.round(quiet / 1000)} s`]
     : state.frame ? ["good", state.recording ? "Live, recording" : "Live"] : ["wait", "Waiting for a frame"];
   by("link").dataset.level = level;
   write(by("link"), words);
+  const once = words.replace(/ for \d+ s$/, " comes"); // a screen reader says it once, not every second
+  write(by("say-state"), once);
+  document.title = `${once} · vsf live`;
 }
 
 function controls({paused, recording}) {
@@ -157,9 +164,10 @@ function controls({paused, recording}) {
 }
 
 async function request(path, fields) {
+  const errors = notices.errors;
   try {
     const said = await ask(path, fields);
-    if (path !== "/pause") notices.info(said.text);
+    if (path !== "/pause" && notices.errors === errors) notices.info(said.text); // an error may be sooner than the answer
     controls(said);
   } catch (error) {
     notices.error(`${path.slice(1)} did not work: ${error.message}`);
@@ -200,10 +208,11 @@ const actions = {
 };
 
 function pressed(event) {
-  const inControl = event.target.closest("button, select, input, dialog");
+  const writes = event.key.length === 1;
   if (event.ctrlKey || event.metaKey || event.altKey || by("help").open) return;
-  if (inControl && (event.key === " " || event.key.startsWith("Arrow"))) return;
-  const action = actions[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (event.target.closest("button, select, input") && (event.key === " " || event.key.startsWith("Arrow"))) return;
+  if (writes && (event.repeat || event.target.closest("select, input") || !by("keys-on").checked)) return;
+  const action = actions[writes ? event.key.toLowerCase() : event.key];
   if (!action) return;
   event.preventDefault();
   action();
@@ -215,6 +224,8 @@ by("record").onclick = actions.r;
 by("help-button").onclick = actions["?"];
 by("unselect").onclick = actions.Escape;
 by("colours").onchange = colours;
+by("keys-on").checked = localStorage.getItem("vsf-keys") !== "off";
+by("keys-on").onchange = () => localStorage.setItem("vsf-keys", by("keys-on").checked ? "on" : "off");
 by("quantity").onchange = () => { state.quantity = by("quantity").value; draw(); };
 document.addEventListener("choose", ({detail}) => choose(detail));
 document.addEventListener("keydown", pressed);

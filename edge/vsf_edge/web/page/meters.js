@@ -1,6 +1,7 @@
 // How the session runs: frames per second, latency, stages, queues, what was lost; calm, four times a second.
 const EVERY = 250;
 const ALARM = 4000;
+const DETAILS = ["Stages, ms", "Queues"]; // which a telephone has no room for
 
 export class Meters {
   constructor(list) {
@@ -53,6 +54,7 @@ export class Meters {
     if (!cell) {
       const group = document.createElement("div");
       cell = document.createElement("dd");
+      group.className = DETAILS.includes(name) ? "detail" : "";
       group.append(Object.assign(document.createElement("dt"), {textContent: name}), cell);
       this.list.append(group);
       this.cells.set(name, cell);

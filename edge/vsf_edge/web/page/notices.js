@@ -10,6 +10,7 @@ const OLD = 60;
 export class Notices {
   constructor(section) {
     this.section = section;
+    this.errors = 0;
   }
 
   clear() {
@@ -24,6 +25,10 @@ export class Notices {
 
   add({level, kind, text, time}) {
     if (SHOWN_ANYWAY.includes(kind)) return;
+    if (level === "error") {
+      this.errors += 1;
+      this.section.querySelector("[data-level=info]")?.remove(); // it says what was begun, and failed
+    }
     this.section.querySelector(`[data-kind="${CSS.escape(kind)}"]`)?.remove();
     const row = document.createElement("div");
     row.dataset.kind = kind;

@@ -1,4 +1,7 @@
-"""What the head of an image file says: its size, and the pixel size of ImageJ, of OME, or of a microscope."""
+"""What the head of an image file says: its size, and the pixel size of ImageJ, of OME, or of a microscope.
+
+It is read with tifffile, which is there with the extras ``ome``, ``serve`` and ``record``.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,26 @@ import math
 import struct
 from xml.etree import ElementTree
 
-import tifffile
+try:
+    import tifffile
+except ImportError:
+    KNOWS_TIFF = False
+else:
+    KNOWS_TIFF = True
+"""Whether the calibration of a TIFF can be read here; where it cannot, every image is of unknown pixel size."""
 
 MICROMETRES = {"um": 1.0, "µm": 1.0, "μm": 1.0, "micron": 1.0, "micrometer": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4}
 """Of one unit, as ImageJ and OME write them."""
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _RESOLUTION_UNIT = {3: 1e4}  # per centimetre; per inch is what programs write that know nothing
+LARGEST_UM = 10.0
+"""From here on a resolution per centimetre is a screen's or a printer's: 1200 dots per inch are 21 µm."""
+
+
+def is_tiff(content: bytes) -> bool:
+    """Say whether these are the bytes of a TIFF."""
+    return content[:4] in _TIFF
 
 
 def pixels_of(content: bytes) -> int:
@@ -21,7 +37,7 @@ def pixels_of(content: bytes) -> int:
     if content[:8] == b"\x89PNG\r\n\x1a\n" and len(content) >= 24:
         width, height = struct.unpack(">II", content[16:24])
         return int(width) * int(height)
-    if content[:4] not in _TIFF:
+    if not is_tiff(content) or not KNOWS_TIFF:
         return 0
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
@@ -32,8 +48,11 @@ def pixels_of(content: bytes) -> int:
 
 
 def pixel_size_of(content: bytes) -> float | None:
-    """Give micrometres per pixel of the image file with these bytes; None where it does not say."""
-    if content[:4] not in _TIFF:
+    """Give micrometres per pixel of the image file with these bytes; None where it does not say.
+
+    PNG and JPEG never say it: what they hold is a resolution for printing.
+    """
+    if not is_tiff(content) or not KNOWS_TIFF:
         return None
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
@@ -66,4 +85,7 @@ def _of_resolution(file: tifffile.TiffFile) -> float | None:
     else:
         kind = tags["ResolutionUnit"].value if "ResolutionUnit" in tags else 0
         unit = _RESOLUTION_UNIT.get(int(kind))
-    return None if unit is None else units / per * unit
+    if unit is None:
+        return None
+    size = units / per * unit
+    return float(size) if file.is_imagej or size < LARGEST_UM else None
