@@ -99,7 +99,8 @@ def _two_workers(record: dict[str, Any]) -> list[str]:
         "",
         f"Target: {record['target']}; {held}. Two loops of pure Python, which share nothing but the machine, got "
         f"{both['gain_of_a_loop']:.2f} times as much done as one in the same run, and two builds that know nothing of "
-        f"each other {both['gain_of_two_builds']:.2f} times: that is what these cores give.",
+        f"each other {both['gain_of_two_builds']:.2f} times: that is what these cores had to give, "
+        "beside whatever else ran on them.",
     ]
 
 

@@ -2,7 +2,7 @@
 
 Fields, and what a network makes of them on its way, are arrays of many megabytes that live for milliseconds. The GNU C
 library gives each back to the system when it is freed, and for the next one the system hands out pages one by one, set
-to 0: a fifth of the time that staining took, and a third of that of some builds (docs/scale.md).
+to 0: a sixth of the time that staining took, and up to a third of that of building (docs/scale.md).
 """
 
 from __future__ import annotations

@@ -300,8 +300,13 @@ def test_fifty_thousand_pixels_square_take_the_memory_of_a_few_blocks(trained_ru
     assert large - small < 100  # all of it would be 19 GiB of stains
     stained = zarr.open_array(tmp_path / "large" / "l.stained.ome.zarr" / "0")
     assert stained.shape == (2, 50000, 50000)
-    assert np.ptp(np.asarray(stained[:, 20000:20100, 20000:20100]), axis=(1, 2)).max() < FLOAT_ROUNDING
-    assert np.asarray(stained[0, -100:, -100:]).std() > 0
+    stainer, grey = Stainer.load(trained_run), np.full((1, 1, 300, 300), 90, np.uint8)
+    corner = grey.copy()
+    corner[..., -100:, -100:] = noise(100, 100)
+    inside, end = (np.asarray(stained[:, at, at]) for at in (slice(20000, 20100), slice(-100, None)))
+    assert np.abs(inside - stainer.stain(grey)[0, :, 100:200, 100:200]).max() < FLOAT_ROUNDING
+    assert np.abs(end - stainer.stain(corner)[0, :, -100:, -100:]).max() < FLOAT_ROUNDING
+    assert np.abs(end - stainer.stain(grey)[0, :, -100:, -100:]).max() > 100 * FLOAT_ROUNDING
 
 
 # -------------------------------------------------------------------------------------------------------- cells
