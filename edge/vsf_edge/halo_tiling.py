@@ -44,6 +44,29 @@ class _Side:
     starts: tuple[int, ...]
     length: int
     kept: tuple[tuple[int, int], ...]
+    unit: int
+    network_unit: int
+
+    def window(self, index: int) -> _Window:
+        """Give the least of part `index` that must be shrunk: pixels of the field and the network meet at its ends."""
+        first, last = (end - self.starts[index] for end in self.kept[index])
+        around = 0 if self.network_unit >= self.unit else 1  # what is enlarged is interpolated beyond its ends
+        begin = max(0, first // self.unit - around)
+        end = min(self.length // self.unit, -(-last // self.unit) + around)
+        return _Window(
+            network=slice(begin * self.network_unit, end * self.network_unit),
+            length=(end - begin) * self.unit,
+            kept=slice(first - begin * self.unit, last - begin * self.unit),
+        )
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A piece of a part along one side: where it is for the network, its field pixels, and what to keep of it."""
+
+    network: slice
+    length: int
+    kept: slice
 
 
 class HaloTiling:
@@ -85,8 +108,8 @@ class HaloTiling:
         need = math.ceil((2 * halo + 2 * BORDER) / unit)
         ways = {
             (down, across): (rows, columns)
-            for down, rows in _ways(height, field_unit, need, most // unit).items()
-            for across, columns in _ways(width, field_unit, need, most // unit).items()
+            for down, rows in _ways(height, field_unit, unit, need, most // unit).items()
+            for across, columns in _ways(width, field_unit, unit, need, most // unit).items()
         }
         if not ways:
             raise TooManyPartsError(
@@ -124,15 +147,18 @@ class HaloTiling:
                 method = cv2.INTER_AREA if self._rows.length > height else cv2.INTER_LINEAR
                 cv2.resize(part, (width, height), dst=image, interpolation=method)
 
-    def shrunk(self, stains: Array) -> Array:
-        """Give the stains [S, *part] of one part as large as it is in the field."""
-        shape = (self._rows.length, self._columns.length)
-        if stains.shape[1:] == shape:
-            return stains
-        fitted = np.empty((len(stains), *shape), np.float32)
-        for stain, small in zip(stains, fitted, strict=True):
-            cv2.resize(stain, shape[::-1], dst=small, interpolation=cv2.INTER_LINEAR)
-        return fitted
+    def shrunk(self, stains: Array, index: int) -> Array:
+        """Give of the stains [S, *part] of part `index` what is kept, as large as it is in the field."""
+        row, column = self._places[index]
+        down, across = self._rows.window(row), self._columns.window(column)
+        part = stains[:, down.network, across.network]
+        shape = (len(stains), down.length, across.length)
+        if part.shape != shape:
+            fitted = np.empty(shape, np.float32)
+            for stain, small in zip(part, fitted, strict=True):
+                cv2.resize(stain, small.shape[::-1], dst=small, interpolation=cv2.INTER_LINEAR)
+            part = fitted
+        return part[:, down.kept, across.kept]
 
     def blend(self, shrunk: Iterable[Array]) -> Array:
         """Put together what `shrunk` gave for every part, in their order: float32 [S, H, W]."""
@@ -140,9 +166,7 @@ class HaloTiling:
         for stains, (row, column) in zip(shrunk, self._places, strict=True):
             if whole is None:
                 whole = np.empty((len(stains), *self.shape), np.float32)
-            (top, bottom), (left, right) = self._rows.kept[row], self._columns.kept[column]
-            down, across = self._rows.starts[row], self._columns.starts[column]
-            whole[:, top:bottom, left:right] = stains[:, top - down : bottom - down, left - across : right - across]
+            whole[:, slice(*self._rows.kept[row]), slice(*self._columns.kept[column])] = stains
         assert whole is not None
         return whole
 
@@ -179,8 +203,11 @@ def field_tiling(manifest: Manifest, height: int, width: int, field_px: int, wor
     return Tiling(height, width, field_px, size)
 
 
-def _ways(length: int, unit: int, need: int, most: int) -> dict[int, _Side]:
-    """Give how a side of `length` pixels can be cut, by number of parts: at least `need` units shared, `most` long."""
+def _ways(length: int, unit: int, network_unit: int, need: int, most: int) -> dict[int, _Side]:
+    """Give how a side of `length` pixels can be cut, by number of parts: at least `need` units shared, `most` long.
+
+    A unit is `unit` pixels of the field and `network_unit` of the network: whole pixels and whole strides.
+    """
     units = -(-length // unit)
     found = {}
     for count in range(1, MOST_PARTS + 1):
@@ -191,7 +218,7 @@ def _ways(length: int, unit: int, need: int, most: int) -> dict[int, _Side]:
         middles = [(start + long * unit + after) // 2 for start, after in itertools.pairwise(starts)]
         kept = tuple(itertools.pairwise([0, *middles, length]))
         if all(first < last for first, last in kept):
-            found[count] = _Side(units * unit, starts, long * unit, kept)
+            found[count] = _Side(units * unit, starts, long * unit, kept, unit, network_unit)
     return found
 
 

@@ -78,8 +78,8 @@ class Tiling:
             else:
                 cv2.resize(part, (self.size, self.size), dst=tile, interpolation=method)
 
-    def shrunk(self, stains: Array) -> Array:
-        """Give the stains of one tile [S, size, size] as large as the tile is in the field: [S, side, side]."""
+    def shrunk(self, stains: Array, index: int) -> Array:
+        """Give the stains of tile `index` [S, size, size] as large as it is in the field: [S, side, side]."""
         if self.side == self.size:
             return stains
         # a network that was taught patches enlarged from a field's pixels gives no finer detail than those: reading it

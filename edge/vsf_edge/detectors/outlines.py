@@ -18,7 +18,7 @@ TURN = np.linspace(0, 2 * np.pi, POINTS, endpoint=False)
 INSIDE, HALO = (-3, -2), (2, 3)
 """Where the inside and the halo are read across an outline, in fiftieths of a head length outwards from it."""
 
-RING_ROUNDS, ELLIPSE_ROUNDS = 2, 2
+RING_ROUNDS, ELLIPSE_ROUNDS, ROBUST_ROUNDS = 2, 2, 2
 
 USUAL_RADIUS, RADIUS_SPREAD = 0.43, 0.13
 """Distance of the outline from the middle of a head, in head lengths."""
@@ -158,14 +158,19 @@ def _rises(profiles: Floats, enough: float) -> Floats:
 
 def _fit(terms: Floats, values: Floats, weights: Floats, off: float) -> Floats:
     """Fit `values` [N, P] by `terms` [N, P, T]: [N, T]; points that are over `off` away lose their weight."""
-    robust, steady = weights, np.eye(terms.shape[2]) * 1e-2
-    for _ in range(3):
-        weighted = terms * robust[..., None]
-        normal = np.matmul(weighted.transpose(0, 2, 1), terms) + steady
-        right = np.matmul(weighted.transpose(0, 2, 1), values[..., None])
-        fitted = np.linalg.solve(normal, right)
-        robust = weights / (1 + ((values - np.matmul(terms, fitted)[..., 0]) / off) ** 2)
+    columns, count = np.concatenate([terms, values[..., None]], axis=2), terms.shape[2]
+    turned, steady = terms.transpose(0, 2, 1), np.eye(count) * 1e-2
+    fitted = _solve(turned * weights[:, None], columns, steady)
+    for _ in range(ROBUST_ROUNDS):
+        off_by = (values - np.matmul(terms, fitted)[..., 0]) / off
+        fitted = _solve(turned * (weights / (1 + off_by * off_by))[:, None], columns, steady)
     return np.asarray(fitted[..., 0])
+
+
+def _solve(weighted: Floats, columns: Floats, steady: Floats) -> Floats:
+    """Solve the normal equations of `weighted` [N, T, P] with `columns` [N, P, T + 1], the last of which is fitted."""
+    sums = np.matmul(weighted, columns)
+    return np.asarray(np.linalg.solve(sums[..., :-1] + steady, sums[..., -1:]))
 
 
 def _as_ellipses(planes: FramePlanes, ellipses: Floats) -> Floats:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 from vsf_edge.bundle import Bundle
 from vsf_edge.engines import Engine
 from vsf_edge.errors import EdgeError, EdgeUsageError
@@ -109,7 +111,11 @@ def assembled(
 
 
 def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
-    """Give what is best for a live view: several patches at once on a processor, ready slots on a card."""
+    """Give what is best for a live view: several patches at once on a processor, ready slots on a card.
+
+    Where the network takes all cores, OpenCV gets one thread for the whole process: waking others up for small images
+    costs more than they do.
+    """
     cores = os.cpu_count() or 1
     runtime: Runtime = plugins().find("runtime", engine.runtime).create()
     live = replace(engine.plan, live=True)
@@ -118,6 +124,7 @@ def spread(bundle: Bundle, engine: Engine, session: Session) -> Session:
     alone = runtime.open(bundle, live, engine.folder)
     if engine.plan.device != "cpu":
         return alone
+    cv2.setNumThreads(1)
     return ParallelSession(alone, runtime.open(bundle, replace(live, streams=cores), engine.folder), workers=cores)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -116,7 +117,7 @@ class Staining:
             cut = time.perf_counter()
             stains = session.run(tile)[self._manifest.stains_output][0]
             stained = time.perf_counter()
-            return tiling.shrunk(stains), cut - start + time.perf_counter() - stained
+            return tiling.shrunk(stains, index), cut - start + time.perf_counter() - stained
 
         last = time.perf_counter()
         for shrunk, seconds in session.each(act, len(tiling)):
@@ -129,6 +130,7 @@ class Staining:
     def _tiles_in_batches(
         self, field: npt.NDArray[Any], tiling: Tiling | HaloTiling, beside: list[float]
     ) -> Iterator[Array]:
+        places = itertools.count()
         first, last = 0, time.perf_counter()
         while first < len(tiling):
             most = 1 if isinstance(tiling, HaloTiling) else self._batch  # its parts are as large as many patches
@@ -137,7 +139,7 @@ class Staining:
             beside.append(time.perf_counter() - last)
             for outputs in self._run(tiles):
                 last = time.perf_counter()
-                yield from map(tiling.shrunk, outputs[self._manifest.stains_output])
+                yield from map(tiling.shrunk, outputs[self._manifest.stains_output], places)
                 beside.append(time.perf_counter() - last)
             first, last = first + len(tiles), time.perf_counter()
 

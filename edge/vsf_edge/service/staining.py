@@ -151,7 +151,8 @@ class ImageStaining:
         for first in range(0, len(tiling), most):
             tiles = np.empty((min(most, len(tiling) - first), 1, *tiling.part), np.float32)
             tiling.cut(padded, tiles, first)
-            yield from map(tiling.shrunk, self._session.run(tiles)[self.manifest.stains_output])
+            stains = self._session.run(tiles)[self.manifest.stains_output]
+            yield from map(tiling.shrunk, stains, range(first, first + most))
 
     def _limit(self, pixels: int, name: str) -> None:
         if pixels > MOST_PIXELS:

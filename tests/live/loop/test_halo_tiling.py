@@ -40,7 +40,7 @@ def test_parts_are_stained_as_the_whole_field_is(height: int, width: int, most: 
     assert max(tiling.part) <= most
     assert all(side % STRIDE == 0 for side in tiling.part)
     stains = [np.stack([network(part[0].astype(np.float32)), part[0].astype(np.float32)]) for part in parts]
-    blended = tiling.blend(map(tiling.shrunk, stains))
+    blended = tiling.blend(map(tiling.shrunk, stains, range(len(tiling))))
     np.testing.assert_array_equal(blended[1], field)
     np.testing.assert_allclose(blended[0], network(padded.astype(np.float32))[:height, :width], rtol=1e-5)
 
@@ -53,7 +53,7 @@ def test_parts_are_resized_to_the_scale_of_training_and_back(side: int, size: in
     assert len(tiling) > 1
     parts = np.empty((len(tiling), 1, *tiling.part), np.uint16)
     tiling.cut(tiling.padded(field), parts)
-    blended = tiling.blend(map(tiling.shrunk, parts.astype(np.float32)))
+    blended = tiling.blend(map(tiling.shrunk, parts.astype(np.float32), range(len(tiling))))
     assert np.abs(blended[0] - field).max() < 3
 
 

@@ -22,7 +22,7 @@ def test_an_image_survives_cutting_and_blending(height: int, width: int, side: i
     tiles = np.empty((len(tiling), 1, side, side), dtype)
     tiling.cut(tiling.padded(field), tiles)
     stains = np.concatenate([tiles, 2 * tiles.astype(np.float32)], axis=1).astype(np.float32)
-    blended = tiling.blend(map(tiling.shrunk, stains))
+    blended = tiling.blend(map(tiling.shrunk, stains, range(len(tiling))))
     np.testing.assert_allclose(blended[0], field, atol=2e-4)
     np.testing.assert_allclose(blended[1], 2.0 * field, atol=4e-4)
 
@@ -34,14 +34,14 @@ def test_tiles_are_resized_to_the_patch_and_back() -> None:
         tiling = Tiling(300, 420, 150, size)
         tiles = np.empty((len(tiling), 1, size, size), np.uint16)
         tiling.cut(field, tiles)
-        blended = tiling.blend(map(tiling.shrunk, tiles.astype(np.float32)))
+        blended = tiling.blend(map(tiling.shrunk, tiles.astype(np.float32), range(len(tiling))))
         assert np.abs(blended[0] - field).max() < 3
 
 
 def test_where_tiles_disagree_there_is_no_seam() -> None:
     tiling = Tiling(64, 200, 64, 64)
     levels = np.arange(len(tiling), dtype=np.float32).reshape(-1, 1, 1, 1) * np.ones((1, 1, 64, 64), np.float32)
-    line = tiling.blend(map(tiling.shrunk, levels))[0, 30]
+    line = tiling.blend(map(tiling.shrunk, levels, range(len(tiling))))[0, 30]
     assert np.abs(np.diff(line)).max() < 0.1  # one level over two halos of 8 pixels
     assert line[0] == 0
     assert line[-1] == pytest.approx(len(tiling) - 1)
