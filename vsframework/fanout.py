@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import pickle
 import sys
 import time
@@ -13,7 +14,7 @@ from importlib.metadata import entry_points
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from vsframework import freed_memory
+from vsframework import freed_memory, preloaded
 from vsframework.environment import environment_restored
 from vsframework.errors import UsageError, VsfError
 from vsframework.progress import track
@@ -217,8 +218,8 @@ def _outcomes(some: Sequence[int], future: Any) -> tuple[list[Outcome[Any]], flo
 def _begin_forks(function: Callable[..., Any]) -> str:
     """Have worker processes begin as copies of one that has imported what the work needs; says how they are to begin.
 
-    What this process has imported of the function's package and of the plugins each of its workers would import too:
-    seconds of a processor for each.
+    What this process has imported of ours, of the plugins and for the function each of its workers would import too:
+    seconds of a processor for each. Sets a variable of the environment (`preloaded`).
     """
     if not sys.platform.startswith("linux"):
         return "spawn"
@@ -226,11 +227,12 @@ def _begin_forks(function: Callable[..., Any]) -> str:
     from distributed.utils import get_mp_context
 
     function = getattr(function, "func", function)  # of a partial
-    packages = {function.__module__.partition(".")[0]}
+    packages = {__name__.partition(".")[0]}
     packages |= {point.module.partition(".")[0] for point in entry_points(group=PLUGINS)}
-    modules = sorted(name for name in sys.modules if name.partition(".")[0] in packages)
+    modules = {name for name in sys.modules if name.partition(".")[0] in packages} | {function.__module__}
+    os.environ[preloaded.MODULES] = " ".join(sorted(modules - {"__main__"}))
     with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
-        get_mp_context().set_forkserver_preload(["distributed", *modules])
+        get_mp_context().set_forkserver_preload(["distributed", preloaded.__name__])
     return "forkserver"
 
 
@@ -272,8 +274,8 @@ def _client(workers: Workers, items: int, function: Callable[..., Any]) -> Itera
                 yield client
             return
         with (
+            environment_restored([*WORKER_ENVIRONMENT, preloaded.MODULES]),  # Dask sets the former here, for workers
             dask.config.set({"distributed.worker.multiprocessing-method": _begin_forks(function)}),
-            environment_restored(WORKER_ENVIRONMENT),  # Dask sets it here, for workers to begin with
             LocalCluster(
                 n_workers=min(workers.count, items),
                 threads_per_worker=1,

@@ -13,6 +13,7 @@ import pytest
 import tifffile
 import torch
 
+from tests.edge.conftest import read_brightfield
 from vsframework.cli import main as vsf
 from vsframework.dataset import PatchDataset
 from vsframework.evaluation.examples import read_examples
@@ -187,7 +188,6 @@ def test_a_weak_dataset_must_have_the_same_planes(finished: Path, tmp_path: Path
 
 def test_the_edge_takes_all_planes(finished: Path, shell: Shell, tmp_path: Path) -> None:
     from vsf_edge.bundle import open_bundle
-    from vsf_edge.images import read_brightfield
     from vsf_edge.runtimes.onnxruntime import OnnxRuntime
 
     code, _, err = shell("export", finished / "run", "-o", tmp_path / "model.vsf", "--json")

@@ -6,10 +6,12 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+from vsframework import preloaded
 from vsframework.errors import UsageError, VsfError
 from vsframework.fanout import Outcome, Workers, fan_out
 
@@ -116,3 +118,13 @@ def test_one_worker_needs_no_dask() -> None:
     first, second = done.stdout.splitlines()
     assert first == "[1, 2]"
     assert second.startswith(f"{UsageError.__name__} several workers need Dask distributed: pip install")
+
+
+def test_a_module_that_cannot_be_imported_again_costs_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "broken_plugin.py").write_text("raise RuntimeError('only once')\n", encoding="utf-8")
+    (tmp_path / "whole_plugin.py").write_text("", encoding="utf-8")
+    names = "broken_plugin not_there_at_all whole_plugin"
+    code = "import sys, vsframework.preloaded; sys.exit('whole_plugin' not in sys.modules)"
+    environment = {**os.environ, preloaded.MODULES: names, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
