@@ -8,7 +8,7 @@ import pickle
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from itertools import islice
@@ -20,7 +20,7 @@ from vsframework.errors import UsageError, VsfError
 from vsframework.progress import track
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -237,6 +237,19 @@ def _begin_forks(function: Callable[..., Any]) -> str:
 
 
 @contextmanager
+def _closing(cluster: LocalCluster) -> Iterator[LocalCluster]:
+    """Close `cluster` at the end, and let nothing that goes wrong then spoil the work that is done.
+
+    Dask fails on a worker that died and is just being started again. No worker outlives this process in any case.
+    """
+    try:
+        yield cluster
+    finally:
+        with suppress(Exception):
+            cluster.close()
+
+
+@contextmanager
 def _client(workers: Workers, items: int, function: Callable[..., Any]) -> Iterator[Client]:
     """Connect to the cluster that `workers` names, or start one on the loopback for as long as this lasts."""
     try:
@@ -276,15 +289,17 @@ def _client(workers: Workers, items: int, function: Callable[..., Any]) -> Itera
         with (
             environment_restored([*WORKER_ENVIRONMENT, preloaded.MODULES]),  # Dask sets the former here, for workers
             dask.config.set({"distributed.worker.multiprocessing-method": _begin_forks(function)}),
-            LocalCluster(
-                n_workers=min(workers.count, items),
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",  # nobody outside this machine can send it work
-                dashboard_address=None,
-                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
+            _closing(
+                LocalCluster(
+                    n_workers=min(workers.count, items),
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",  # nobody outside this machine can send it work
+                    dashboard_address=None,
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
             ) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):

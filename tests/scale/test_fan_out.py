@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import distributed
 import psutil
 import pytest
 
@@ -118,6 +120,21 @@ def test_one_worker_needs_no_dask() -> None:
     first, second = done.stdout.splitlines()
     assert first == "[1, 2]"
     assert second.startswith(f"{UsageError.__name__} several workers need Dask distributed: pip install")
+
+
+def test_what_goes_wrong_while_workers_end_spoils_no_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = []
+
+    class FailsToClose(distributed.LocalCluster):  # type: ignore[misc]
+        def close(self, timeout: float | None = None) -> Any:
+            super().close(timeout)
+            if not failed:
+                failed.append(True)
+                raise AssertionError("can only join a started process")
+
+    monkeypatch.setattr(distributed, "LocalCluster", FailsToClose)
+    assert outcomes(Workers(count=2))[5].value == 25
+    assert failed
 
 
 def test_a_module_that_cannot_be_imported_again_costs_no_worker(tmp_path: Path) -> None:
